@@ -18,6 +18,13 @@ TOGETHER: Final = {
         ),
         # model libraries
         "tests/voxtral/test_service.py": ("tests/integration/test_chaos.py",),
+        # Whisper in this process
+        "tests/integration/test_whisper_engine.py": (
+            "tests/integration/test_bench_speech.py",
+            "tests/integration/test_whisper_keyterms.py",
+            "tests/integration/test_whisper_recordings.py",
+            "tests/integration/test_whisper_speech.py",
+        ),
         # a service with Whisper
         "tests/integration/test_cli.py": (
             "tests/integration/test_api_audio.py",
@@ -70,11 +77,11 @@ TOGETHER: Final = {
 """Files that run with another one, so that what they share is started once: it takes processor time while it waits."""
 
 LONGEST_FIRST: Final = (
+    "tests/integration/test_whisper_engine.py",
     "tests/integration/test_cli.py",
     "tests/browser/test_resuming.py",
     "tests/integration/test_access.py",
     "tests/integration/test_realtime_service.py",
-    "tests/integration/test_whisper_engine.py",
     "tests/integration/test_frontends_endure.py",
     "tests/integration/test_recovery.py",
     "tests/integration/test_recovery_speech.py",
@@ -86,7 +93,6 @@ LONGEST_FIRST: Final = (
     "tests/integration/test_documented_commands.py",
     "tests/integration/test_onnx_whisper.py",
     "tests/integration/test_decoding.py",
-    "tests/integration/test_whisper_speech.py",
     "tests/browser/test_page.py",
     "tests/integration/test_realtime_compiled.py",
     "tests/voxtral/test_service.py",
@@ -95,7 +101,6 @@ LONGEST_FIRST: Final = (
     "tests/voxtral/test_transcribing.py",
     "tests/integration/test_whisper_models.py",
     "tests/integration/test_sentinel.py",
-    "tests/integration/test_bench_speech.py",
     "tests/integration/test_spreading.py",
     "tests/voxtral/test_compiled.py",
     "tests/integration/test_webhooks.py",
@@ -107,7 +112,6 @@ LONGEST_FIRST: Final = (
     "tests/integration/test_realtime_loading.py",
     "tests/integration/test_health.py",
     "tests/tiny/test_checkpoint.py",
-    "tests/integration/test_whisper_keyterms.py",
     "tests/integration/test_memory_returned.py",
     "tests/integration/test_realtime_precision.py",
     "tests/integration/test_speakers.py",

@@ -14,25 +14,25 @@ from tests.bench.screen import Script, measured
 from tests.bench.transcripts import transcribe_recording
 from tests.bench.virtual_time import Clock, play
 from tests.forking import captured
+from tests.integration.whisper_sessions import shared_model
 from tests.speech import SENTENCES, noise, silence, synthesise
 from tests.stack import PROJECT
-from worker.engines.whisper.engine import WhisperEngine, load
-from worker.engines.whisper.settings import WhisperSettings
+from worker.engines.whisper.engine import WhisperEngine
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def engine() -> WhisperEngine:
-    return load(threads=1, slots=2, settings=WhisperSettings(partial_interval_ms=900, load_share=0))
+    return shared_model()
 
 
 def test_long_audio_is_aligned_like_its_sentences(engine: WhisperEngine) -> None:
-    sentences = SENTENCES[:5]
+    sentences = SENTENCES[:3]
     parts, expected, position = [], [], 0
     for sentence in sentences:
         pcm = synthesise(sentence)
         ends = token_ends(engine._decoder, pcm, sentence, "en")
         expected += [position + end for end in ends if end is not None]
-        parts += [pcm, silence(2.5)]
+        parts += [pcm, silence(7.0)]
         position += len(pcm) + len(parts[-1])
     long = np.concatenate(parts)
     assert len(long) > 33 * SAMPLE_RATE_HZ  # more than a window of the model
@@ -89,7 +89,7 @@ def test_waiting_scripts_follow_those_that_end(engine: WhisperEngine) -> None:
 
 
 def test_the_load_stays_the_same_until_the_last_script_ends(engine: WhisperEngine) -> None:
-    pcms = [np.concatenate([synthesise(SENTENCES[0])] * count) for count in (1, 4)]
+    pcms = [np.concatenate([synthesise(SENTENCES[7])] * count) for count in (1, 3)]
     clock = Clock(engine, "fixed")
     scripts = [Script(pcm, [], []) for pcm in pcms]
     screens, _, clock_s = play(engine, clock, scripts, [SessionOptions(language="en")] * 2, streams=2, refill=True)

@@ -10,21 +10,16 @@ from shared.events import SAMPLE_RATE_HZ
 from shared.session_options import Mode, SessionOptions
 from tests.bench.scoring import edits, normalised
 from tests.engine_sessions import Outputs, drained, finals, heard, lent, partials, text_of
-from tests.integration.whisper_sessions import FILE, LIVE, QUIET, errors, loaded
+from tests.integration.whisper_sessions import FILE, LIVE, QUIET, errors, shared_model
 from tests.speech import SENTENCES, can_speak, conversation, music, noise, silence, spoken, synthesise
 from worker.engines.base import Committed, Final, Finished, Notice, Partial, SpeechStarted, SpeechStopped
 from worker.engines.whisper.engine import WhisperEngine
 from worker.engines.whisper.onnx_model.sessions import is_exact
 
 
-@pytest.fixture(scope="module")
-def model() -> WhisperEngine:
-    return loaded(partial_interval_ms=900)
-
-
 @pytest.fixture
-def engine(model: WhisperEngine) -> Iterator[WhisperEngine]:
-    yield from lent(model)
+def engine() -> Iterator[WhisperEngine]:
+    yield from lent(shared_model())
 
 
 @pytest.mark.parametrize("options", [LIVE, QUIET, FILE], ids=["live", "quiet", "file"])

@@ -9,9 +9,10 @@ import pytest
 from shared.session_options import KeyTerm, SessionOptions
 from tests.bench.rare_names import ABSENT
 from tests.bench.scoring import normalised
-from tests.engine_sessions import drained, finals, heard, text_of
+from tests.engine_sessions import drained, finals, heard, lent, text_of
+from tests.integration.whisper_sessions import shared_model
 from tests.speech import silence, synthesise
-from worker.engines.whisper.engine import WhisperEngine, load
+from worker.engines.whisper.engine import WhisperEngine
 
 SAID = "Please forward the invoice to Siobhan Gallagher before noon."
 SPEECH = np.concatenate([silence(0.3), synthesise(SAID), silence(1.0)])
@@ -20,17 +21,9 @@ FILE: dict[str, Any] = {"language": "en", "recording": True, "partials": False}
 LIVE: dict[str, Any] = {"language": "en"}
 
 
-@pytest.fixture(scope="module")
-def model() -> WhisperEngine:
-    engine = load(threads=1, slots=2)
-    engine.warm_up()
-    return engine
-
-
 @pytest.fixture
-def engine(model: WhisperEngine) -> Iterator[WhisperEngine]:
-    yield model
-    model.close("a")
+def engine() -> Iterator[WhisperEngine]:
+    yield from lent(shared_model())
 
 
 @pytest.mark.parametrize("options", [FILE, LIVE], ids=["file", "live"])

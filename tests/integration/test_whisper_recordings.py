@@ -10,21 +10,18 @@ from numpy.typing import NDArray
 from shared.events import SAMPLE_RATE_HZ
 from tests.bench.scoring import normalised
 from tests.engine_sessions import by_session, drained, finals, lent, partials, stepped, text_of
-from tests.integration.whisper_sessions import FILE, LIVE, QUIET, loaded
+from tests.integration.whisper_sessions import FILE, LIVE, QUIET, shared_model
 from tests.speech import SENTENCES, silence, synthesise
 from worker.engines.base import Final, Finished
 from worker.engines.whisper.engine import WhisperEngine
 from worker.engines.whisper.settings import WhisperSettings
 
-
-@pytest.fixture(scope="module")
-def model() -> WhisperEngine:
-    return loaded(partial_interval_ms=900)
+COMMANDS = ("Turn on the lights.", "Read my messages.", "Good morning.", "Turn on the lights.")
 
 
 @pytest.fixture
-def engine(model: WhisperEngine) -> Iterator[WhisperEngine]:
-    yield from lent(model)
+def engine() -> Iterator[WhisperEngine]:
+    yield from lent(shared_model())
 
 
 def windows_of(*texts: str) -> NDArray[np.float32]:
@@ -40,14 +37,14 @@ def test_nobody_who_speaks_waits_for_a_recording(engine: WhisperEngine) -> None:
     """One window of the recording is decoded while live text goes out."""
     for session_id, options in (("a", replace(FILE, language="en")), ("b", replace(LIVE, language="en"))):
         engine.open(session_id, options)
-    engine.feed("a", windows_of(*SENTENCES[:4]))
+    engine.feed("a", windows_of(*COMMANDS))
     engine.finish("a")
     engine.feed("b", synthesise(SENTENCES[4])[: 2 * SAMPLE_RATE_HZ])
     first = by_session(engine.step())
     assert first["b"]
     assert not finals(first.get("a", []))
     outputs = drained(engine)
-    assert len(finals(outputs["a"])) == len(SENTENCES[:4])
+    assert len(finals(outputs["a"])) == len(COMMANDS)
     assert isinstance(outputs["a"][-1], Finished)
 
 
@@ -65,7 +62,7 @@ def test_partials_do_not_wait_for_many_windows_of_recordings(engine: WhisperEngi
 def test_final_of_a_session_without_partials_does_not_wait_for_recordings(engine: WhisperEngine) -> None:
     for session_id, options in (("a", FILE), ("b", QUIET)):
         engine.open(session_id, replace(options, language="en"))
-    engine.feed("a", windows_of(*SENTENCES[:3]))
+    engine.feed("a", windows_of(*COMMANDS[:3]))
     engine.finish("a")
     engine.feed("b", synthesise("Good morning."))
     engine.finish("b")
@@ -79,7 +76,7 @@ def test_recordings_take_turns_beside_a_live_session(engine: WhisperEngine) -> N
     """A short recording does not wait until a long one that came before it has been transcribed."""
     for session_id, options in (("a", FILE), ("b", FILE), ("c", LIVE)):
         engine.open(session_id, replace(options, language="en"))
-    engine.feed("a", windows_of(*SENTENCES[:4]))
+    engine.feed("a", windows_of(*COMMANDS))
     engine.feed("b", synthesise("Good morning."))
     for session_id in ("a", "b"):
         engine.finish(session_id)
@@ -90,7 +87,7 @@ def test_recordings_take_turns_before_their_languages_are_known(engine: WhisperE
     for session_id in ("a", "b"):
         engine.open(session_id, FILE)
     engine.open("c", replace(LIVE, language="en"))
-    engine.feed("a", windows_of(*SENTENCES[:4]))
+    engine.feed("a", windows_of(*COMMANDS))
     engine.feed("b", synthesise("Good morning."))
     for session_id in ("a", "b"):
         engine.finish(session_id)
@@ -100,16 +97,16 @@ def test_recordings_take_turns_before_their_languages_are_known(engine: WhisperE
 def test_recording_fills_a_step_while_a_session_without_partials_is_silent(engine: WhisperEngine) -> None:
     engine.open("b", replace(QUIET, language="en"))
     engine.open("a", replace(FILE, language="en"))
-    engine.feed("a", windows_of(*SENTENCES[:4]))
+    engine.feed("a", windows_of(*COMMANDS))
     engine.finish("a")
-    assert len(finals(by_session(engine.step())["a"])) == len(SENTENCES[:4])
+    assert len(finals(by_session(engine.step())["a"])) == len(COMMANDS)
 
 
 def test_recording_fills_a_step_when_nobody_speaks(engine: WhisperEngine) -> None:
     engine.open("a", replace(FILE, language="en"))
-    engine.feed("a", windows_of(*SENTENCES[:4]))
+    engine.feed("a", windows_of(*COMMANDS))
     engine.finish("a")
-    assert len(finals(by_session(engine.step())["a"])) == len(SENTENCES[:4])
+    assert len(finals(by_session(engine.step())["a"])) == len(COMMANDS)
 
 
 def test_recording_that_is_closed_while_it_is_decoded_says_nothing_more(engine: WhisperEngine) -> None:

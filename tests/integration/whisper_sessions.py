@@ -1,5 +1,7 @@
 """Helpers for tests of the Whisper engine: sessions that are fed and drained, and their outputs."""
 
+from functools import cache
+
 from shared.session_options import SessionOptions
 from tests.bench.scoring import edits, normalised
 from tests.engine_sessions import text_of
@@ -13,9 +15,13 @@ QUIET = SessionOptions(partials=False)
 """A live session whose client requests only finals."""
 
 
-def loaded(partial_interval_ms: float) -> WhisperEngine:
-    """The embedded model, warm. A longer interval than by default takes less time; it is kept on a busy machine."""
-    engine = load(threads=1, slots=3, settings=WhisperSettings(partial_interval_ms=partial_interval_ms, load_share=0))
+@cache
+def shared_model() -> WhisperEngine:
+    """The embedded model, warm, for all tests of this process: to load it takes two seconds of a core.
+
+    It has three slots. A longer interval of partials than by default takes less time; it is kept on a busy machine.
+    """
+    engine = load(threads=1, slots=3, settings=WhisperSettings(partial_interval_ms=900, load_share=0))
     engine.warm_up()
     return engine
 
