@@ -13,6 +13,7 @@ from shared.session_options import KeyTerm, Mode, SessionOptions
 from tests.engine_sessions import drained, text_of
 from tests.late_device import make_late
 from tests.tiny.checkpoint import DIRECTORY
+from tests.tiny.engine import ENOUGH_SLOTS
 from tests.tiny.scenes import scene
 from tests.tiny.voxtral import write_checkpoint
 from worker.engines.registry import REALTIME, VOXTRAL, load_engine
@@ -60,7 +61,7 @@ def test_late_copies_change_nothing(name: str, overlaps: bool, tmp_path: Path, m
     model_name, options = STAGING_ENGINES[name]
     is_realtime = model_name == REALTIME
     path = DIRECTORY if is_realtime else write_checkpoint(tmp_path)
-    model = {"name": model_name, "path": path, "device": "cpu", "threads": 1, "slots": 4}
+    model = {"name": model_name, "path": path, "device": "cpu", "threads": 1, "slots": ENOUGH_SLOTS}
     threads = torch.get_num_threads()
     engine: Any = load_engine(Settings(model=model))  # type: ignore[arg-type]
     in_time = said(engine, options, is_realtime)

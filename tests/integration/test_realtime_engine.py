@@ -23,7 +23,7 @@ from shared.turn_detection import TurnDetection
 from tests.engine_sessions import heard
 from tests.speech import SENTENCES, silence, synthesise
 from tests.tiny import realtime
-from tests.tiny.engine import loaded_realtime
+from tests.tiny.engine import ENOUGH_SLOTS, loaded_realtime
 from tests.tiny.vocabulary import EOS, SPECIAL_TOKENS, STREAMING_PAD, STREAMING_WORD
 from worker.engines.base import Finished, Output, TurnEnded
 from worker.engines.voxtral_realtime import engine as engine_module
@@ -66,10 +66,10 @@ def overheard(one_thread: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
 
 @pytest.fixture(scope="module")
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
-    return {seed: realtime.write_checkpoint(tmp_path_factory.mktemp(f"seed{seed}"), seed=seed) for seed in range(3)}
+    return {seed: realtime.write_checkpoint(tmp_path_factory.mktemp(f"seed{seed}"), seed=seed) for seed in range(2)}
 
 
-def loaded(directory: Path, slots: int = 4, **model: Any) -> Any:
+def loaded(directory: Path, slots: int = ENOUGH_SLOTS, **model: Any) -> Any:
     engine = loaded_realtime(directory, slots=slots, **model)
     engine.warm_up()
     return engine
@@ -102,11 +102,11 @@ def said(engine: Any, pcm: Pcm, delay_ms: int, session_id: str = "alone") -> lis
     return tokens
 
 
-@pytest.mark.parametrize(("attn_implementation", "seed"), [("sdpa", 0), ("sdpa", 1), ("sdpa", 2), ("eager", 0)])
+@pytest.mark.parametrize(("attn_implementation", "seed"), [("sdpa", 0), ("sdpa", 1), ("eager", 0)])
 def test_one_session_says_what_generate_says(checkpoints: dict[int, Path], attn_implementation: str, seed: int) -> None:
     engine = loaded(checkpoints[seed], attn_implementation=attn_implementation)
     reference = realtime.random_model(seed)
-    for delay_ms, duration_s in ((480, 6.3), (80, 1.28), (2400, 2.001)):
+    for delay_ms, duration_s in ((480, 4.3), (80, 1.28), (2400, 2.001)):
         pcm = sound(duration_s, seed)
         tokens = said(engine, pcm, delay_ms)
         assert tokens == realtime.generated(reference, pcm, delay_ms)
@@ -115,15 +115,15 @@ def test_one_session_says_what_generate_says(checkpoints: dict[int, Path], attn_
         assert len(set(tokens)) >= 8, "a test of one token over and over proves nothing"
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_sessions_that_join_pause_and_leave_say_what_each_says_alone(checkpoints: dict[int, Path], seed: int) -> None:
-    """Eight at once and fourteen in all, on eight slots, past both windows, at every delay."""
+    """Eight at once and twelve in all, on eight slots, past both windows, at every delay."""
     generator = np.random.default_rng(seed)
     engine = loaded(checkpoints[seed], slots=8)
     reference = realtime.random_model(seed)
     waiting = {
-        str(number): Client(sound(generator.uniform(0.1, 7), number), int(generator.choice(DELAYS_MS)))
-        for number in range(14)
+        str(number): Client(sound(generator.uniform(0.1, 4), number), DELAYS_MS[number % len(DELAYS_MS)])
+        for number in range(12)
     }
     expected = {name: realtime.generated(reference, client.pcm, client.delay_ms) for name, client in waiting.items()}
     live: dict[str, Client] = {}
@@ -153,8 +153,8 @@ def test_sessions_that_join_pause_and_leave_say_what_each_says_alone(checkpoints
 
 
 def test_slot_left_in_mid_speech_leaks_nothing_into_its_next_session(checkpoints: dict[int, Path]) -> None:
-    engine = loaded(checkpoints[0], slots=3)
-    pcm = sound(4, 1)
+    engine = loaded(checkpoints[0])
+    pcm = sound(3, 1)
     fresh = said(engine, pcm, 480)
     for number in range(3):
         engine.open(str(number), SessionOptions())
@@ -171,7 +171,7 @@ def test_slot_left_in_mid_speech_leaks_nothing_into_its_next_session(checkpoints
 def test_session_goes_on_past_the_positions_of_the_configuration(tmp_path: Path, checkpoints: dict[int, Path]) -> None:
     """Weights are the same; one configuration claims to end after 64 positions (5 s, or 1.3 s for the encoder)."""
     short = realtime.write_checkpoint(tmp_path, seed=0, max_positions=64)
-    pcm = sound(30)
+    pcm = sound(8)
     assert said(loaded(short), pcm, 240) == said(loaded(checkpoints[0]), pcm, 240)
 
 
@@ -234,7 +234,7 @@ def test_streaming_mel_equals_the_extractor_for_any_chunks(
 
 
 def test_memory_is_that_of_the_start_after_many_windows(checkpoints: dict[int, Path]) -> None:
-    engine = loaded(checkpoints[0], slots=2)
+    engine = loaded(checkpoints[0])
     engine.open("long", SessionOptions())
 
     def tensors() -> list[int]:
@@ -254,7 +254,7 @@ def test_memory_is_that_of_the_start_after_many_windows(checkpoints: dict[int, P
 
 
 def test_turns_of_real_speech_end_in_steps_of_the_engine(checkpoints: dict[int, Path]) -> None:
-    engine = loaded(checkpoints[0], slots=2)
+    engine = loaded(checkpoints[0])
     detection = TurnDetection("pause", silence_duration_ms=400)
     pcm = np.concatenate([synthesise(SENTENCES[15]), silence(1), synthesise(SENTENCES[31]), silence(1)])
     found = heard(engine, pcm, SessionOptions(turn_detection=detection, turns=True), 3200)
