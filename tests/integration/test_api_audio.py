@@ -70,14 +70,16 @@ def test_openai_verbose_json_has_segments_and_words(whisper_openai: OpenAI, spee
         assert 0.5 < segment.confidence <= 1
 
 
-def test_openai_captions_and_text_are_bare(whisper_openai: OpenAI, speech: bytes, sentence: bytes) -> None:
+def test_openai_captions_and_text_are_bare(whisper_openai: OpenAI, sentence: bytes) -> None:
     replies = {
         name: str(
-            whisper_openai.audio.transcriptions.create(model="whisper-1", file=file_of(file), response_format=name)
+            whisper_openai.audio.transcriptions.create(
+                model="whisper-1", file=file_of(sentence), response_format=name, language="en"
+            )
         )
-        for name, file in (("text", speech), ("srt", sentence), ("vtt", sentence))
+        for name in ("text", "srt", "vtt")
     }
-    assert word_error_rate(SPOKEN, replies["text"]) <= MAX_WER
+    assert word_error_rate(SPOKEN[:1], replies["text"]) <= ONE_WORD
     assert replies["srt"].startswith("1\n00:00:0")
     assert replies["vtt"].startswith("WEBVTT\n\n00:00:0")
 
