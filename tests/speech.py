@@ -1,8 +1,8 @@
 """Speech and other sound for tests and benchmarks, the same on every run.
 
 English is synthesised by hibari-tts (a natural voice inside its wheel, seeded); other languages by espeak-ng, if it is
-installed. Waveforms are cached as WAV files under `~/.cache/voxtral-tests` (or `XDG_CACHE_HOME`), so only a first run
-takes time. Knows nothing about what is tested with it.
+installed. Waveforms are cached as WAV files (`tests.cache`), so only a first run takes time. Knows nothing about what
+is tested with it.
 """
 
 import hashlib
@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 import soxr
 from numpy.typing import NDArray
+
+from tests.cache import cache_folder
 
 SAMPLE_RATE_HZ = 16_000
 
@@ -145,9 +147,7 @@ def _voice() -> Any:
 
 
 def _cached(*key: str) -> Path:
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "voxtral-tests"
-    root.mkdir(parents=True, exist_ok=True)
-    return root / f"{hashlib.sha256(chr(0).join(key).encode()).hexdigest()[:24]}.wav"
+    return cache_folder() / f"{hashlib.sha256(chr(0).join(key).encode()).hexdigest()[:24]}.wav"
 
 
 def _resampled(pcm: NDArray[np.float32], from_hz: int, to_hz: int) -> NDArray[np.float32]:

@@ -20,7 +20,7 @@ from shared.config.sections import ModelSettings
 from shared.events import SAMPLE_RATE_HZ
 from shared.gpus import memory_bytes
 from tests.bench.figures import Figure, keep, machine, percentile, show
-from tests.tiny.whisper import LARGE_V3, PUBLISHED, Shape, write_whisper
+from tests.tiny.whisper import LARGE_V3, PUBLISHED, Shape, build_whisper
 from worker.engines.registry import MAX_AUTO_THREADS
 from worker.engines.whisper.decoder import WhisperDecoder
 from worker.engines.whisper.jobs import Job
@@ -116,7 +116,7 @@ def measure(arguments: argparse.Namespace) -> list[Figure]:
     else:
         print("No CUDA device: a tiny shape on the CPU, to check that the command works; the figures are meaningless.")
     with tempfile.TemporaryDirectory() as folder:
-        directory = write_whisper(Path(folder), shape, half=placement.on_gpu)
+        directory = build_whisper(Path(folder), shape, half=placement.on_gpu)
         started_s = time.perf_counter()
         decoder = WhisperDecoder(directory, placement)
         print(f"loaded in {time.perf_counter() - started_s:.1f} s; {arguments.tokens} tokens a window")

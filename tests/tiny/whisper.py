@@ -3,15 +3,18 @@
 The tokenizer is the embedded model's, cut or extended to what English-only and large-v3 checkpoints have.
 """
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import ctranslate2
 import numpy as np
 from ctranslate2.specs import WhisperSpec
 from numpy.typing import NDArray
 
+from tests.cache import copied
 from worker.engines.whisper.weights import embedded_files
 
 MULTILINGUAL_TOKENS: Final = 51_865
@@ -77,9 +80,17 @@ class Weights:
         self.linear(spec.linear_1, width, 4 * width)
 
 
-def write_whisper(
+def write_whisper(directory: Path, shape: Shape = MULTILINGUAL, **details: Any) -> Path:
+    """The same as `build_whisper` makes, for small shapes: built once, and then copied."""
+    content = Path(__file__).read_bytes() + _tokenizer_path().read_bytes()
+    key = hashlib.sha256(content + repr((ctranslate2.__version__, shape, sorted(details.items()))).encode())
+    copied(f"whisper-{key.hexdigest()[:24]}", lambda folder: build_whisper(folder, shape, **details), directory)
+    return directory
+
+
+def build_whisper(
     directory: Path,
-    shape: Shape = MULTILINGUAL,
+    shape: Shape,
     *,
     alignment_heads: bool = True,
     half: bool = False,
@@ -128,10 +139,14 @@ def _spec(shape: Shape, weights: Weights) -> WhisperSpec:
     return spec
 
 
+def _tokenizer_path() -> Path:
+    [path] = (file.parts[0] for file in embedded_files() if file.name == "tokenizer.json")
+    return path
+
+
 def _tokenizer(vocabulary: int) -> dict[str, Any]:
     """The embedded tokenizer.json with one token less or more before the others that are added to its words."""
-    [path] = (file.parts[0] for file in embedded_files() if file.name == "tokenizer.json")
-    tokenizer: dict[str, Any] = json.loads(path.read_text())
+    tokenizer: dict[str, Any] = json.loads(_tokenizer_path().read_text())
     added, words = tokenizer["added_tokens"], tokenizer["model"]["vocab"]
     if vocabulary < MULTILINGUAL_TOKENS:
         del words[max(words, key=words.get)]
