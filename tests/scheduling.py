@@ -18,7 +18,8 @@ TOGETHER: Final = {
         ),
         # model libraries
         "tests/voxtral/test_service.py": ("tests/integration/test_chaos.py",),
-        # Whisper in this process
+        # Whisper in this process, without sessions and with them
+        "tests/integration/test_onnx_whisper.py": ("tests/integration/test_repeated_speech.py",),
         "tests/integration/test_whisper_engine.py": (
             "tests/integration/test_bench_speech.py",
             "tests/integration/test_whisper_keyterms.py",

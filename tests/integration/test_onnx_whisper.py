@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 from shared.events import SAMPLE_RATE_HZ
 from tests.bench.scoring import normalised
+from tests.integration.whisper_sessions import shared_decoder
 from tests.speech import SENTENCES, noise, silence, synthesise
 from tests.tiny.whisper import ENGLISH, LARGE_V3, MULTILINGUAL, Shape, write_whisper
 from worker.engines.whisper.decoder import RESERVED_POSITIONS, WhisperDecoder
@@ -34,9 +35,9 @@ MOST_STEPS = 20
 pytestmark = pytest.mark.skipif(not is_exact(), reason="This processor does not multiply 8-bit integers exactly.")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def decoder() -> WhisperDecoder:
-    return WhisperDecoder(model_directory(None), INT8)
+    return shared_decoder()
 
 
 @pytest.fixture(scope="module")

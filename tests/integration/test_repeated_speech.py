@@ -5,16 +5,15 @@ import pytest
 import soxr
 
 from tests.bench.scoring import normalised
+from tests.integration.whisper_sessions import shared_decoder
 from tests.speech import SAMPLE_RATE_HZ, silence, synthesise
 from worker.engines.whisper.decoder import WhisperDecoder
 from worker.engines.whisper.jobs import Job
-from worker.engines.whisper.placement import Placement
-from worker.engines.whisper.weights import model_directory
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def decoder() -> WhisperDecoder:
-    return WhisperDecoder(model_directory(None), Placement(compute_type="int8", threads=2))
+    return shared_decoder()
 
 
 @pytest.mark.parametrize("is_live", [False, True])

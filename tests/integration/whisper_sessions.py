@@ -6,8 +6,11 @@ from shared.session_options import SessionOptions
 from tests.bench.scoring import edits, normalised
 from tests.engine_sessions import text_of
 from worker.engines.base import Output
+from worker.engines.whisper.decoder import WhisperDecoder
 from worker.engines.whisper.engine import WhisperEngine, load
+from worker.engines.whisper.placement import Placement
 from worker.engines.whisper.settings import WhisperSettings
+from worker.engines.whisper.weights import model_directory
 
 FILE = SessionOptions(recording=True, partials=False)
 LIVE = SessionOptions()
@@ -24,6 +27,12 @@ def shared_model() -> WhisperEngine:
     engine = load(threads=1, slots=3, settings=WhisperSettings(partial_interval_ms=900, load_share=0))
     engine.warm_up()
     return engine
+
+
+@cache
+def shared_decoder() -> WhisperDecoder:
+    """The same with two threads and without sessions."""
+    return WhisperDecoder(model_directory(None), Placement(compute_type="int8", threads=2))
 
 
 def errors(outputs: list[Output], *said: str) -> int:
