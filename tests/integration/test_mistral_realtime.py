@@ -24,7 +24,7 @@ from tests.speech import SENTENCES, conversation
 from tests.stack import Stack, wait_until
 
 TIMEOUT_S = limit_s(30.0)
-SPOKEN = SENTENCES[:3]
+SPOKEN = SENTENCES[:1]
 
 
 def realtime(stack: Stack) -> RealtimeTranscription:
@@ -81,7 +81,7 @@ async def test_a_stream_is_transcribed_as_on_the_native_path(whisper_stack: Stac
 
 
 async def test_text_comes_while_its_speaker_speaks(whisper_stack: Stack) -> None:
-    pcm = chunks((conversation(sentences=SPOKEN[:1]) * 32767).astype("<i2").tobytes())
+    pcm = chunks((conversation(sentences=SPOKEN) * 32767).astype("<i2").tobytes())
     async with await realtime(whisper_stack).connect("whisper-1", language="en") as connection:
         coming = asyncio.create_task(next_of(connection, "transcription.text.delta"))
         while not coming.done():
