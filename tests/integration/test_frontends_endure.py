@@ -5,8 +5,6 @@ import random
 import signal
 import socket
 import struct
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from frontend.connections.timeouts import SEND_STALL_S
+from tests.forking import captured
 from tests.integration.native_clients import (
     FRONTENDS,
     ask,
@@ -202,17 +201,10 @@ def test_a_frontend_stops_cleanly_with_its_clients_attached(
 
 
 def test_a_port_in_use_is_one_sentence(stack: Stack, frontend: str) -> None:
-    second = subprocess.run(
-        [sys.executable, "-m", COMMANDS[frontend]],
-        cwd=PROJECT,
-        env=stack.env,
-        capture_output=True,
-        text=True,
-        timeout=limit_s(20),
-        check=False,
-    )
+    second = captured(COMMANDS[frontend], folder=PROJECT, env=stack.env)
     assert second.returncode == 78
-    sentence = second.stderr.strip().splitlines()[-1]
+    errors = second.stderr.decode()
+    sentence = errors.strip().splitlines()[-1]
     assert SETTINGS_OF_PORTS[frontend] in sentence
     assert "Address already in use" in sentence
-    assert "Traceback" not in second.stderr
+    assert "Traceback" not in errors

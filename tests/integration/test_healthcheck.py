@@ -2,8 +2,6 @@
 
 import asyncio
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,14 +12,14 @@ from shared.bus.connect import connect
 from shared.bus.lua.sessions import Scripts
 from shared.bus.registry import FrontendReport, Registry
 from shared.config.settings import Settings
+from tests.forking import captured
 from tests.integration.workers import redis_alone
 from tests.stack import Stack, free_ports, wait_until
 
 
 def check(stack: Stack, *arguments: str) -> tuple[int, str]:
-    command = [sys.executable, "-m", "compose.healthcheck", *arguments]
-    done = subprocess.run(command, cwd=stack.folder, env=stack.env, capture_output=True, check=False, text=True)
-    return done.returncode, done.stderr
+    done = captured("compose.healthcheck", arguments, folder=stack.folder, env=stack.env)
+    return done.returncode, done.stderr.decode()
 
 
 def elsewhere(stack: Stack) -> Settings:
