@@ -34,7 +34,7 @@ KEYS = [{"Bearer": []}, {"X-API-Key": []}]
 RESUME_TOKENS = [{"ResumeToken": []}]
 VIEWER_TOKENS = [{"ViewerToken": []}, {"ViewerTokenInAddress": []}]
 SECURITY = {SESSION: KEYS + RESUME_TOKENS, EVENTS: VIEWER_TOKENS, TRANSCRIPT: VIEWER_TOKENS}
-EXAMPLES = 25
+EXAMPLES = 15
 MODES = ("positive", "negative")
 """Whether requests are as the document allows, or otherwise."""
 

@@ -17,7 +17,7 @@ from shared.config.settings import Settings
 from tests.chaos.large import ENDS, Large
 from tests.stack import Stack, free_ports, listens
 
-REQUEST_BYTES = 4_000_000
+REQUEST_BYTES = 2_000_000
 KEPT_BYTES = REQUEST_BYTES // 2
 """Less than the audio of one request, and more than what caches and logs may take."""
 ATTEMPTS = 3
