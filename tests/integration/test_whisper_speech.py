@@ -199,7 +199,7 @@ def test_speech_that_begins_at_once_is_written_once(engine: WhisperEngine, text:
         assert normalised(text_of(heard(engine, pcm, replace(options, language=language)))) == normalised(text)
 
 
-@pytest.mark.parametrize("offset_s", [0.06, 0.3])
+@pytest.mark.parametrize("offset_s", [0.0, 0.06, 0.24, 0.3, 0.36])
 def test_last_words_are_written_if_the_answer_begins_again_after_them(engine: WhisperEngine, offset_s: float) -> None:
     said = SENTENCES[:3]
     pcm = np.concatenate([silence(offset_s), *(part for text in said for part in (synthesise(text), silence(0.8)))])
