@@ -14,7 +14,7 @@ SAMPLES_PER_MS = 16
 MAX_FAINT_WINDOWS = 47
 """1.5 s: faint speech before an onset reaches back no further."""
 MAX_FAINT_GAP_WINDOWS = 2
-"""Faint speech goes on after this many windows without any, such as those of a stop consonant."""
+"""Faint speech may contain this many windows without any: the closure of a "p" or "t" is silent."""
 MIN_ASKED_WINDOWS = 4
 """The shortest silence about which a question is asked: 128 ms."""
 
