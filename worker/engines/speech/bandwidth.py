@@ -14,12 +14,20 @@ NARROW_SHARE: Final = 1e-4
 """Less energy than this share (-40 dB) above `HIGH_HZ` is nothing. Wideband speech has more in each consonant such as
 "s"; its vowels may seem narrow until the first one."""
 FALL: Final = 10.0 ** (-10 * WINDOW_S / 10)
-"""The stored energies fall by 10 dB a second: samples that were clipped once, which have all frequencies, are forgotten
-sooner than the next consonant comes."""
+"""The stored energies fall by 10 dB a second, so that clipped samples, which contain all frequencies, count for a short
+time only."""
+
+
+def energies(windows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The energy of each window, `[windows, samples]`, and the part of it above `HIGH_HZ`, in the same unit."""
+    samples = windows.shape[1]
+    spectrum = np.fft.rfft(windows * np.hanning(samples).astype(np.float32), axis=1)
+    found = spectrum.real**2 + spectrum.imag**2
+    return found.sum(axis=1), found[:, -(-HIGH_HZ * samples // SAMPLE_RATE_HZ) :].sum(axis=1)
 
 
 class Bandwidth:
-    """The bandwidth of one session."""
+    """The bandwidth of the last seconds of one session."""
 
     def __init__(self) -> None:
         self._total = self._high = 0.0
@@ -27,10 +35,7 @@ class Bandwidth:
 
     def hear(self, windows: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Whether the audio is narrow-band at each of the next windows, `[windows, samples]`."""
-        samples = windows.shape[1]
-        energies = np.abs(np.fft.rfft(windows * np.hanning(samples).astype(np.float32), axis=1)) ** 2
-        first_high = -(-HIGH_HZ * samples // SAMPLE_RATE_HZ)
-        total, high = energies.sum(axis=1), energies[:, first_high:].sum(axis=1)
+        total, high = energies(windows)
         narrow = np.zeros(len(windows), np.bool_)
         for index in range(len(windows)):
             self._total = max(self._total * FALL, float(total[index]))
