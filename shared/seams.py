@@ -14,7 +14,7 @@ CHINESE_AND_JAPANESE: Final = (
 UNSPACED: Final = (
     f"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u19e0-\u19ff\ua9e0-\ua9ff\uaa60-\uaa7f{CHINESE_AND_JAPANESE}"
 )
-"""The scripts without spaces between words: these, and Thai, Lao, Burmese and Khmer."""
+"""The scripts without spaces between words, in the same form: Chinese, Japanese, Thai, Lao, Burmese and Khmer."""
 _WIDE_MARKS: Final = "\u3001-\u3004\u3008-\u3030\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65"
 """Full-width punctuation: it includes its own space."""
 _NEUTRAL: Final = r"[\W\d_]"

@@ -17,9 +17,12 @@ def copied(key: str, make: Callable[[Path], object], folder: Path) -> None:
     kept = cache_folder() / key
     if not kept.is_dir():
         unfinished = kept.with_suffix(f".{os.getpid()}")
-        make(unfinished)
         try:
+            make(unfinished)
             unfinished.rename(kept)
-        except OSError:  # another process was faster
-            shutil.rmtree(unfinished)
+        except OSError:
+            if not kept.is_dir():  # no other process was faster
+                raise
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
     shutil.copytree(kept, folder, dirs_exist_ok=True)

@@ -164,7 +164,7 @@ class WorkerSession(SessionPositions):
 
     @property
     def unwritten_commitment(self) -> StoredText | None:
-        """The committed text of the open segment, also if it has become a final, unless Redis has it."""
+        """What Redis must store in place of `stored`: empty once the text has become a final. None: nothing."""
         committed = self.tracks[0].committed
         return committed if committed is not self.stored and (committed.text or self.stored.encoded()) else None
 
@@ -260,7 +260,7 @@ class WorkerSession(SessionPositions):
                 self.fail(output.error)
         return None
 
-    def advance(self, absorbed_samples: int, checkpoint_samples: int, handle: str = "") -> bool:  # noqa: ARG002 -- one
+    def advance(self, absorbed_samples: int, checkpoint_samples: int, handle: str = "") -> bool:  # noqa: ARG002 -- of channels
         """Record the engine's position. Returns whether it accepts audio again after it was throttled."""
         was_throttled, track = self.throttled, self.tracks[0]
         self.absorbed_samples = track.absorbed_samples = absorbed_samples
@@ -273,11 +273,11 @@ class WorkerSession(SessionPositions):
         settled_samples = min(track.checkpoint_samples for track in self.tracks)
         self.checkpoint_samples = max(self.checkpoint_samples, settled_samples)
 
-    def _take_committed(self, track: Track, at_samples: int) -> None:  # noqa: ARG002 -- it is the only one
+    def _take_committed(self, track: Track, at_samples: int) -> None:  # noqa: ARG002 -- of channels
         if self.options.turns:
             self._emit(EventType.COMMITTED, end_samples=at_samples)
 
-    def _take_finished(self, track: Track) -> None:  # noqa: ARG002 -- the same
+    def _take_finished(self, track: Track) -> None:  # noqa: ARG002 -- of channels
         self._finish()
 
     def revise(self, index: int, answer: Answer | None) -> bool:
@@ -375,11 +375,11 @@ class WorkerSession(SessionPositions):
             segments = [replace(one, segment=self._number_of(track, one.segment)).to_wire() for one in changed]
             self._emit_text(track, EventType.SPEAKERS, extra={"segments": segments})
 
-    def _number_of(self, track: Track, segment: int) -> int:  # noqa: ARG002 -- the same
+    def _number_of(self, track: Track, segment: int) -> int:  # noqa: ARG002 -- of channels
         """The number by which clients know a segment of the engine."""
         return segment
 
-    def _emit_text(self, track: Track, event_type: EventType, **fields: Any) -> dict[str, Any]:  # noqa: ARG002 -- the same
+    def _emit_text(self, track: Track, event_type: EventType, **fields: Any) -> dict[str, Any]:  # noqa: ARG002 -- of channels
         """Add an event of a track. `segment` is the engine's number."""
         return self._emit(event_type, **fields)
 

@@ -16,7 +16,7 @@ from worker.wording.session_wording import SessionWording
 
 
 class Track:
-    """Belongs to its session, as do its segments, whose numbers are the engine's. Positions are in samples."""
+    """Only its session changes it. The numbers of its segments are the engine's, and positions are in samples."""
 
     def __init__(
         self, opening: Opening, options: SessionOptions, speakers: bytes, *, channel: int = 0, label_prefix: str = ""

@@ -132,7 +132,10 @@ def warned(response: Response, transcript: Transcript) -> Response:
 
 
 async def transcript_of(session: Session) -> Transcript:
-    """The transcript of a recording, when it is complete. Raises the error with which its session ends."""
+    """The transcript of a recording, when it is complete, with the warnings about its audio.
+
+    Raises the error with which its session ends.
+    """
     transcript = Transcript(session.model)
     async for event in session.events():
         _check(event)

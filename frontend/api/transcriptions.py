@@ -28,18 +28,18 @@ from shared.errors import VoxtralError
 from shared.events import EventType
 
 
-def router(audio: "Transcriber") -> APIRouter:
+def router(transcriber: "Transcriber") -> APIRouter:
     routes = APIRouter(tags=["Audio"], dependencies=[*refusals.KEYED, Depends(documents.asked_dialect)])
 
     @routes.post("/v1/audio/transcriptions", **documents.TRANSCRIPTIONS)
     async def transcriptions() -> Response:
         """Transcribe a recording. `dialect` selects the API if the request alone does not identify it."""
-        return Answering(lambda request, exchange: audio.serve(request, exchange, "transcribe"))
+        return Answering(lambda request, exchange: transcriber.serve(request, exchange, "transcribe"))
 
     @routes.post("/v1/audio/translations", **documents.TRANSLATIONS)
     async def translations() -> Response:
         """Translate a recording into English."""
-        return Answering(lambda request, exchange: audio.serve(request, exchange, "translate"))
+        return Answering(lambda request, exchange: transcriber.serve(request, exchange, "translate"))
 
     return routes
 

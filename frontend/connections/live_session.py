@@ -8,8 +8,8 @@ import orjson
 
 from frontend.connections.audio_input import ContainerIntake, Intake, RawIntake, Start
 from frontend.decoding.decoders import Decoders
+from frontend.protocols.audio_formats import changed_format
 from frontend.protocols.dialect import AwaitEnd, Cancel, Change, Commit, Configure, Finish, Open, Resume
-from frontend.protocols.native.messages import changed_format
 from frontend.sessions.gateway import Gateway
 from frontend.sessions.session import Session
 from shared.bus.event_log import LoggedEvent

@@ -106,7 +106,7 @@ class Change:
     """Fields of `SessionOptions`."""
     number: int | None = None
     audio_changes: Mapping[str, Any] = field(default_factory=dict)
-    """Fields of `AudioFormat`. The encoding may be `CONTAINER`, too."""
+    """Fields of `AudioFormat`, which replace those of the current format. The encoding may be `CONTAINER`, too."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,7 +132,7 @@ class ChannelSession(WorkerSession):
         channel.reached_samples = max(channel.reached_samples, checkpoint_samples)
         self._interleaving.reach(track.channel, channel.reached_samples)
         self._release()
-        self.absorbed_samples = min(track.absorbed_samples for track in self.tracks)
+        self.absorbed_samples = min(one.absorbed_samples for one in self.tracks)
         return was_throttled and not self.throttled
 
     def take(
@@ -174,7 +174,7 @@ class ChannelSession(WorkerSession):
         if all(one.is_finished for one in self._channels):
             self._finish()
 
-    def _take_committed(self, track: Track, at_samples: int) -> None:
+    def _take_committed(self, track: Track, at_samples: int) -> None:  # noqa: ARG002 -- those of `commit` count
         """`committed` follows when all channels have answered; they answer commits in order.
 
         With `turns`, text before `committed` is of the audio before the commit: a channel that has answered waits.
@@ -186,10 +186,10 @@ class ChannelSession(WorkerSession):
         if self.options.turns:
             self._interleaving.block(track.channel)
         while self._commits and not self._commits[0][1]:
-            at_samples, _ = self._commits.popleft()
+            committed_samples, _ = self._commits.popleft()
             self._interleaving.unblock()
             if self.options.turns:
-                self._emit(EventType.COMMITTED, end_samples=at_samples)
+                self._emit(EventType.COMMITTED, end_samples=committed_samples)
 
     def _whole_text(self) -> str:
         return dialogue(Said(*place, text) for place, text in zip(self._places, self.texts, strict=True))

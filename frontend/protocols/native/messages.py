@@ -3,10 +3,11 @@
 Knows the fields of every message, but not when a message is allowed; see `states` for that.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from frontend.protocols.audio_formats import changed_format, checked_format
 from frontend.protocols.dialect import (
     Action,
     Append,
@@ -23,10 +24,9 @@ from frontend.protocols.dialect import (
 )
 from frontend.protocols.fields import Fields, valid_request_id
 from frontend.protocols.options import CHANNELS, CONFIGURE, ONE_SHOT, START, WEBHOOK, options_of
-from shared.audio.live import CONTAINER
-from shared.audio.pcm import MAX_CHANNELS, SAMPLE_BYTES, AudioFormat
+from shared.audio.pcm import MAX_CHANNELS, AudioFormat
 from shared.config.sections import AudioSettings
-from shared.errors import InvalidFieldError, MissingFieldError, UnknownTypeError, shown
+from shared.errors import MissingFieldError, UnknownTypeError, shown
 from shared.events import SAMPLE_RATE_HZ
 from shared.session_options import MAX_TRACKS, ChannelMode, Mode, SessionOptions
 
@@ -153,21 +153,7 @@ def _audio_format(fields: Fields, defaults: AudioSettings, *, separate: bool) ->
     sample_rate = fields.integer("sample_rate", defaults.sample_rate)
     channels = fields.integer("channels", defaults.channels)
     encoding = fields.text("encoding")
-    return _checked_format("pcm_s16le" if encoding is None else encoding, sample_rate, channels, separate=separate)
-
-
-def changed_format(before: AudioFormat | None, changes: Mapping[str, Any]) -> AudioFormat | None:
-    """The format of the audio after a `configure`. Raises InvalidFieldError."""
-    whole = asdict(AudioFormat()) | {"encoding": CONTAINER} if before is None else asdict(before)
-    return _checked_format(**{**whole, **changes})
-
-
-def _checked_format(encoding: str, sample_rate: int, channels: int, separate: bool = False) -> AudioFormat | None:
-    is_container = encoding == CONTAINER
-    if not is_container and encoding not in SAMPLE_BYTES:
-        raise InvalidFieldError("encoding", encoding, ", ".join((*SAMPLE_BYTES, CONTAINER)))
-    audio_format = AudioFormat("pcm_s16le" if is_container else encoding, sample_rate, channels, separate)
-    return None if is_container else audio_format
+    return checked_format("pcm_s16le" if encoding is None else encoding, sample_rate, channels, separate=separate)
 
 
 _PARSERS: Final[dict[str, Callable[[Fields, AudioSettings], Action | Ping]]] = {

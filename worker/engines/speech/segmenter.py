@@ -29,8 +29,8 @@ class SegmenterSettings:
     pre_roll_ms: int = 320
     """Audio included before the first window of speech, so that a soft first sound is not cut."""
     faint_share: float = 1 / 3
-    """Windows with at least this share of `onset_probability` that lead up to an onset are speech, too: a sentence may
-    begin too quietly for an onset."""
+    """Windows with at least this share of `onset_probability` that lead up to an onset are in its segment, though not
+    counted in `voiced_windows`: a sentence may begin too quietly for an onset. Infinite: none are."""
     faint_pre_roll_ms: int = 96
     """Audio included before the first of those."""
     post_roll_ms: int = 192
@@ -249,6 +249,7 @@ class Segmenter:
         assert self.question is None, "the question is not answered"
         if self._open is None:
             if not self._run:
+                self._faint = []
                 return []
             opened = self._open_segment()
             return [opened, *self.commit(at_samples)]

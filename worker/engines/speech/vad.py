@@ -26,9 +26,9 @@ ATTENUATION = 0.05
 """The network misses loud speech over a telephone, so narrow-band audio is also processed 26 dB lower. Measured on six
 recordings of real voices as a telephone carries them, with peaks of full scale: 66 instead of 24 % of their windows of
 speech have a probability of 0.5 or more, 84 instead of 67 % have 0.3 or more."""
-FAINT = 0.15
-"""That counts only where the probability is as high as this as it is, too: so pauses and noise have no more than before
-(measured, eight kinds of noise)."""
+MIN_UNALTERED = 0.15
+"""The attenuated audio counts only where the unaltered audio has at least this probability, so that pauses and noise
+have no more than before (measured, eight kinds of noise)."""
 
 
 @dataclass(slots=True)
@@ -41,11 +41,11 @@ class Memory:
 
 @dataclass(slots=True)
 class Altered:
-    """The state for audio at another level, where it is also processed at that."""
+    """The state for a copy of the audio at another level."""
 
     memory: Memory = field(default_factory=Memory)
     goes_on: bool = False
-    """Whether the last window was processed at that level."""
+    """Whether the last window was processed at it."""
 
 
 @dataclass(slots=True)
@@ -54,9 +54,9 @@ class VadState:
 
     as_it_is: Memory = field(default_factory=Memory)
     amplified: Altered = field(default_factory=Altered)
-    """Where it is too quiet."""
+    """For audio that is too quiet."""
     attenuated: Altered = field(default_factory=Altered)
-    """Where it is narrow-band."""
+    """For narrow-band audio."""
     levels: Levels = field(default_factory=Levels)
     bandwidth: Bandwidth = field(default_factory=Bandwidth)
     context: NDArray[np.float32] = field(default_factory=lambda: np.zeros(CONTEXT_SAMPLES, np.float32))
@@ -86,26 +86,30 @@ class SileroVad:
         loudest = peaks(pcm)
         gains = state.levels.hear(loudest, None if ahead is None else peaks(ahead))
         result = self._run(state.as_it_is, frames, loudest)
-        faint = result >= FAINT
-        amplified = self._run_where(gains > 1, state.amplified, frames * gains[:, None], loudest * gains)
-        attenuated = self._run_where(
-            state.bandwidth.hear(windows), state.attenuated, frames * np.float32(ATTENUATION), loudest
-        )
-        return np.maximum(np.maximum(result, amplified), np.where(faint, attenuated, 0)).astype(np.float32)
+        amplified = self._run_where(gains > 1, state.amplified, frames, gains, loudest * gains)
+        factors = np.full(len(windows), ATTENUATION, np.float32)
+        attenuated = self._run_where(state.bandwidth.hear(windows), state.attenuated, frames, factors, loudest)
+        attenuated[result < MIN_UNALTERED] = 0
+        return np.maximum(np.maximum(result, amplified), attenuated)
 
     def _run_where(
         self,
         mask: NDArray[np.bool_],
         altered: Altered,
         frames: NDArray[np.float32],
+        factors: NDArray[np.float32],
         window_peaks: NDArray[np.float32],
     ) -> NDArray[np.float32]:
-        """Speech probabilities of some frames, at another level; 0 for the others."""
+        """Speech probabilities of the frames in the mask, each times its factor; 0 for the others.
+
+        `window_peaks` decide what is silence.
+        """
         result = np.zeros(len(frames), np.float32)
         for start, end in _runs(mask):
             if start or not altered.goes_on:
                 altered.memory = Memory()
-            result[start:end] = self._run(altered.memory, frames[start:end], window_peaks[start:end])
+            changed = frames[start:end] * factors[start:end, None]
+            result[start:end] = self._run(altered.memory, changed, window_peaks[start:end])
         altered.goes_on = bool(mask[-1])
         return result
 

@@ -5,8 +5,9 @@ from typing import Any
 import orjson
 import pytest
 
+from frontend.protocols.audio_formats import changed_format
 from frontend.protocols.dialect import Append, Cancel, Commit, Finish, OneShot, Open, Resume, Status
-from frontend.protocols.native.messages import Ping, changed_format, parse_message
+from frontend.protocols.native.messages import Ping, parse_message
 from frontend.protocols.options import MAX_MODEL_CHARS, MAX_NEW_TOKENS
 from shared.audio.pcm import AudioFormat
 from shared.config.sections import AudioSettings

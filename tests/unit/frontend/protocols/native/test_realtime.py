@@ -116,7 +116,7 @@ def test_what_messages_of_a_live_session_ask_for(message: Any, action: Action) -
     assert client.say(message) == [action]
 
 
-def test_the_format_of_what_follows_can_change() -> None:
+def test_configure_passes_on_what_changes_of_the_audio() -> None:
     client = Client()
     client.start()
     [change] = client.say({"type": "configure", "sample_rate": 8000, "number": 1})

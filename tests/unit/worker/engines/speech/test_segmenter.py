@@ -60,6 +60,14 @@ def test_faint_speech_opens_no_segment_and_needs_no_more_audio_than_it_may() -> 
     assert segmenter.needed_from_samples == 1000 * WINDOW - faint_samples
 
 
+def test_faint_speech_before_a_commit_is_not_in_the_segment_after_it() -> None:
+    segmenter = Segmenter(SETTINGS)
+    pushed(segmenter, [0.0] * 40 + [FAINT] * 20)
+    assert segmenter.commit(60 * WINDOW) == []
+    opened = pushed(segmenter, [0.9] * 30)
+    assert opened == [Opened(60 * WINDOW - SETTINGS.pre_roll_ms * SAMPLES_PER_MS, 60 * WINDOW)]
+
+
 def test_clients_threshold_applies_to_faint_speech_too() -> None:
     strict = Segmenter(replace(SETTINGS, onset_probability=0.9))
     opened = pushed(strict, [0.0] * 40 + [FAINT] * 20 + [0.95] * 30)
