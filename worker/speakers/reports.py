@@ -23,7 +23,7 @@ class Labelled:
 
 
 @dataclass(frozen=True, slots=True)
-class Track:
+class Follow:
     """Begin with a session."""
 
     handle: str
@@ -69,7 +69,7 @@ class Embed:
     pcm: bytes
 
 
-Command = Track | Hear | Label | Limit | Forget | Embed
+Command = Follow | Hear | Label | Limit | Forget | Embed
 
 
 @dataclass(frozen=True, slots=True)

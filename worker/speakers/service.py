@@ -18,6 +18,7 @@ from worker.speakers.reports import (
     Command,
     Embed,
     Embedding,
+    Follow,
     Forget,
     Hear,
     Label,
@@ -25,7 +26,6 @@ from worker.speakers.reports import (
     Ready,
     Report,
     Stopped,
-    Track,
     Tracked,
     Warned,
 )
@@ -89,7 +89,7 @@ class SpeakerService:
                         fed.add(command.handle)
                 case Label():
                     self._label(command)
-                case Track():
+                case Follow():
                     self._track(command)
                 case Limit():
                     if (tracker := self._trackers.get(command.handle)) is not None:
@@ -122,7 +122,7 @@ class SpeakerService:
         for (tracker, window), vector in zip(waiting, vectors, strict=True):
             tracker.learn(window, vector)
 
-    def _track(self, command: Track) -> None:
+    def _track(self, command: Follow) -> None:
         model = self._loaded()
         if model is None:
             self._refuse(command.handle, "The model that tells speakers apart is not available on this worker.")

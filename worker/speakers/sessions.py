@@ -23,6 +23,7 @@ from worker.speakers.outputs import HOLD_RECORDING_S, HOLD_S, HeldOutputs, Relea
 from worker.speakers.reports import (
     Embed,
     Embedding,
+    Follow,
     Forget,
     Hear,
     Label,
@@ -31,7 +32,6 @@ from worker.speakers.reports import (
     Ready,
     Report,
     Stopped,
-    Track,
     Tracked,
     Warned,
 )
@@ -109,7 +109,7 @@ class DiarizedSessions:
         start_samples = max(track.opening.checkpoint_samples, session.read_samples - unheard_samples)
         track.speakers.track_from(start_samples)
         self._service.post(
-            Track(
+            Follow(
                 handle,
                 options.max_speakers or self._settings.max_speakers,
                 start_samples,

@@ -14,8 +14,9 @@ from worker.engines.sherpa.spelling import Piece
 
 PIECE_SAMPLES: Final = 3_840
 """0.24 s: a word ends so long after its last piece began, or where the next word begins."""
-_PART: Final = re.compile(rf"\s+|[{CHINESE_AND_JAPANESE}]|[^\s{CHINESE_AND_JAPANESE}]+")
-"""Words of the other scripts, Korean and Thai as well, are separated by the spaces that the model writes."""
+_PART: Final = re.compile(rf"\s+|[{CHINESE_AND_JAPANESE}][\uff9e\uff9f]?|[^\s{CHINESE_AND_JAPANESE}]+")
+"""Half-width marks of voicing belong to the kana before them. Words of the other scripts, Korean and Thai as well, are
+separated by the spaces that the model writes."""
 _IS_WORD: Final = re.compile(f"[{CHINESE_AND_JAPANESE}]")
 
 

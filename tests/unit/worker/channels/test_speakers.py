@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from shared.errors import InvalidAudioError
 from shared.events import SAMPLE_RATE_HZ
 from tests.unit.worker.channels.test_session import Service, final
 from worker.engines.base import Output
@@ -45,6 +46,16 @@ def test_later_labels_are_of_the_segments_that_clients_know() -> None:
     said = service.events[-1]
     assert (said["type"], said["channel"]) == ("speakers", 1)
     assert said["segments"] == [{"segment": 1, "speaker": "1A", "word_speakers": ["1A"]}]
+
+
+def test_session_that_has_ended_reports_no_later_labels() -> None:
+    service = Service(diarize=True)
+    say(service, 0, "Hello.", 0, "0A")
+    service.session.fail(InvalidAudioError("The audio is damaged."))
+    service.write()
+    service.session.relabel(service.session.handles[0], {0: labelled("0B")})
+    service.write()
+    assert [event["type"] for event in service.events][-1] == "error"
 
 
 def test_label_that_changes_before_its_final_is_sent_is_sent_with_it() -> None:

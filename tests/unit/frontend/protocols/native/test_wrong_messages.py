@@ -9,10 +9,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from frontend.protocols.dialect import (
+    Append,
+    Cancel,
+    Change,
+    Commit,
+    Embed,
+    Finish,
+    Identify,
+    OneShot,
+    Open,
+    Resume,
+    Status,
+)
 from frontend.protocols.fields import MAX_ID_CHARS
 from frontend.protocols.json_objects import decode_message
 from frontend.protocols.native import states as native
-from frontend.protocols.native.messages import KINDS, parse_message, request_id_of
+from frontend.protocols.native.messages import KINDS, Ping, parse_message, request_id_of
 from frontend.protocols.options import MAX_PROMPT_CHARS
 from shared.errors import (
     InvalidAudioError,
@@ -23,6 +36,21 @@ from shared.errors import (
     VoxtralError,
 )
 from tests.unit.frontend.protocols.native.parsing import DEFAULTS, PCM, parse
+
+ACTIONS = {
+    "audio": OneShot,
+    "ping": Ping,
+    "status": Status,
+    "start": Open,
+    "resume": Resume,
+    "chunk": Append,
+    "commit": Commit,
+    "configure": Change,
+    "stop": Finish,
+    "cancel": Cancel,
+    "auth": Identify,
+    "voice": Embed,
+}
 
 
 @pytest.mark.parametrize(
@@ -207,9 +235,10 @@ def test_any_fields_give_an_action_or_one_of_our_errors(kind: str | None, fields
 
 def refusal_of(message: dict[str, Any]) -> VoxtralError | None:
     try:
-        parse_message(message, DEFAULTS)
+        action = parse_message(message, DEFAULTS)
     except VoxtralError as error:
         return error
+    assert isinstance(action, ACTIONS[message["type"]])
     return None
 
 

@@ -58,3 +58,7 @@ def test_punctuation_begins_no_word() -> None:
     assert words.begins_word(Piece(" no", 1100))
     assert words.begins_word(Piece("中", 1100))
     assert not written().begins_word(Piece(" no", 1100))
+
+
+def test_half_width_kana_keep_their_marks_of_voicing() -> None:
+    assert [word.text for word in written((" \uff76\uff9e\uff77", 1000)).closed(FAR)] == ["\uff76\uff9e", "\uff77"]
