@@ -114,15 +114,16 @@ def noise(duration_s: float, level: float = 0.05, seed: int = 0) -> NDArray[np.f
 
 
 def telephone(pcm: NDArray[np.float32]) -> NDArray[np.float32]:
-    """As a telephone carries it: 8 kHz, 300 to 3400 Hz, µ-law."""
-    narrow = np.asarray(soxr.resample(pcm, SAMPLE_RATE_HZ, 8000), np.float32)
-    spectrum = np.fft.rfft(narrow)
-    frequencies_hz = np.fft.rfftfreq(len(narrow), 1 / 8000)
-    spectrum[(frequencies_hz < 300) | (frequencies_hz > 3400)] = 0
-    narrow = np.fft.irfft(spectrum, len(narrow))
-    law = np.round(np.sign(narrow) * np.log1p(255 * np.abs(narrow)) / np.log(256) * 127) / 127
-    wide = np.sign(law) * (256 ** np.abs(law) - 1) / 255
-    return np.asarray(soxr.resample(wide.astype(np.float32), 8000, SAMPLE_RATE_HZ), np.float32)
+    """The audio as a telephone line passes it on: band-limited, and in 8-bit µ-law."""
+    spectrum = np.fft.rfft(pcm)
+    hz = np.fft.rfftfreq(len(pcm), 1 / SAMPLE_RATE_HZ)
+    spectrum[(hz < 300) | (hz > 3400)] = 0
+    narrow = np.fft.irfft(spectrum, len(pcm))
+    narrow = np.clip(narrow / max(1.0, float(np.abs(narrow).max())), -1, 1)
+    curve = np.sign(narrow) * np.log1p(255 * np.abs(narrow)) / np.log1p(255)
+    coarse = np.round(curve * 127) / 127
+    restored = np.sign(coarse) * (256 ** np.abs(coarse) - 1) / 255
+    return np.asarray(soxr.resample(soxr.resample(restored, SAMPLE_RATE_HZ, 8000), 8000, SAMPLE_RATE_HZ), np.float32)
 
 
 def music(duration_s: float, level: float = 0.2, seed: int = 0) -> NDArray[np.float32]:

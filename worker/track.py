@@ -63,8 +63,7 @@ class Track:
         }
 
     def final(self, output: base.Final, released: Released | None) -> tuple[dict[str, Any], list[base.Notice]]:
-        """The fields of the event for a final, and what the client is told of its wording. `released` has its
-        speakers."""
+        """The fields of the event for a final, and notices about its wording. `released` has the speakers."""
         kept = self._kept(output.segment)
         written, notices = self.wording.final(output, is_committed=bool(kept.text))
         output = with_final(kept, written)

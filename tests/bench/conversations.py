@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import soxr
 from numpy.typing import NDArray
 
 from shared.events import SAMPLE_RATE_HZ
 from tests.bench.diarization import Turn
+from tests.speech import telephone
 from worker.engines.speech.vad import WINDOW_SAMPLES, SileroVad, VadState
 
 PAUSE_WINDOWS: Final = 8
@@ -57,19 +57,6 @@ def composed(
         end = start + len(speech)
     pcm = pcm[: end + SAMPLE_RATE_HZ]
     return Conversation(name, telephone(pcm) if by_telephone else pcm, tuple(turns))
-
-
-def telephone(pcm: Floats) -> Floats:
-    """The audio as a telephone line passes it on: band-limited, and in 8-bit µ-law."""
-    spectrum = np.fft.rfft(pcm)
-    hz = np.fft.rfftfreq(len(pcm), 1 / SAMPLE_RATE_HZ)
-    spectrum[(hz < 300) | (hz > 3400)] = 0
-    narrow = np.fft.irfft(spectrum, len(pcm))
-    narrow = np.clip(narrow / max(1.0, float(np.abs(narrow).max())), -1, 1)
-    curve = np.sign(narrow) * np.log1p(255 * np.abs(narrow)) / np.log1p(255)
-    coarse = np.round(curve * 127) / 127
-    restored = np.sign(coarse) * (256 ** np.abs(coarse) - 1) / 255
-    return np.asarray(soxr.resample(soxr.resample(restored, SAMPLE_RATE_HZ, 8000), 8000, SAMPLE_RATE_HZ), np.float32)
 
 
 def _levelled(pcm: Floats) -> Floats:

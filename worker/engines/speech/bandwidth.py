@@ -1,5 +1,6 @@
 """Which audio is narrow-band, as that of a telephone: it has nothing above 4 kHz. Pure."""
 
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -21,9 +22,14 @@ time only."""
 def energies(windows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """The energy of each window, `[windows, samples]`, and the part of it above `HIGH_HZ`, in the same unit."""
     samples = windows.shape[1]
-    spectrum = np.fft.rfft(windows * np.hanning(samples).astype(np.float32), axis=1)
+    spectrum = np.fft.rfft(windows * _hann(samples), axis=1)
     found = spectrum.real**2 + spectrum.imag**2
     return found.sum(axis=1), found[:, -(-HIGH_HZ * samples // SAMPLE_RATE_HZ) :].sum(axis=1)
+
+
+@cache
+def _hann(samples: int) -> NDArray[np.float32]:
+    return np.hanning(samples).astype(np.float32)
 
 
 class Bandwidth:

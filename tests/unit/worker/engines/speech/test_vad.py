@@ -65,7 +65,7 @@ def test_loud_wideband_speech_is_heard_as_by_the_network_alone(vad: SileroVad, s
     assert np.array_equal(vad.probabilities(VadState(), pcm, speech), plain), "of a recording, it is known beforehand"
 
 
-@pytest.mark.parametrize("text", ["Seven of hearts.", "Ten of clubs.", SENTENCES[3]])
+@pytest.mark.parametrize("text", ["Seven of hearts.", "Queen of spades.", "Four, queen of clubs.", SENTENCES[3]])
 def test_loud_speech_over_a_telephone_is_heard(vad: SileroVad, text: str) -> None:
     pcm = np.concatenate([silence(0.512), synthesise(text), silence(0.512)])
     pcm = pcm[: len(pcm) // WINDOW_SAMPLES * WINDOW_SAMPLES]
