@@ -41,7 +41,7 @@ log = structlog.get_logger(__name__)
 
 
 class Decoders:
-    """Created once per process. `run` keeps the decoder server alive."""
+    """Created once per process. `run` starts the decoder server for the first recording, and keeps it alive."""
 
     def __init__(self, most: int, patience_s: float, *, most_live: int = 0, stall_s: float = STALL_S) -> None:
         """`most` decode at the same time; others wait in order, for at most `patience_s`.
@@ -59,6 +59,8 @@ class Decoders:
         self._waiting = 0
         self._numbers = 0
         self._link: DecoderLink | None = None
+        self._needed = asyncio.Event()
+        """Set by the first recording: many processes decode none."""
         self._up = asyncio.Event()
         self._sandbox_told = False
         self.idle_bytes = 0
@@ -71,8 +73,9 @@ class Decoders:
     async def running(
         cls, most: int, patience_s: float, *, most_live: int = 0, stall_s: float = STALL_S
     ) -> AsyncIterator[Self]:
-        """Running decoders, for the duration of the `async with`."""
+        """Running decoders, for the duration of the `async with`; their server starts at once."""
         decoders = cls(most, patience_s, most_live=most_live, stall_s=stall_s)
+        decoders._needed.set()
         server = asyncio.create_task(decoders.run(), name="decoders")
         try:
             yield decoders
@@ -84,7 +87,8 @@ class Decoders:
         return None if self._link is None else self._link.pid
 
     async def run(self) -> None:
-        """Start the server, and again whenever it ends; runs until cancelled."""
+        """Start the server for the first recording, and again whenever it ends; runs until cancelled."""
+        await self._needed.wait()
         failures = 0
         while True:
             started_s = time.monotonic()
@@ -223,6 +227,7 @@ class Decoders:
             self._waiting -= 1
 
     async def _running_link(self) -> DecoderLink:
+        self._needed.set()
         try:
             async with asyncio.timeout(START_S):
                 while self._link is None:

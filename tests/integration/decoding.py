@@ -39,12 +39,18 @@ async def decoded(decoders: Decoders, recording: bytes | io.BytesIO, **options: 
 def decoders_of(decoders: Decoders) -> set[int]:
     """The processes that decode now."""
     assert decoders.server_pid is not None
-    return _children(decoders.server_pid)
+    return children(decoders.server_pid)
 
 
 def decoders_of_process(pid: int) -> set[int]:
     """The processes that decode for a frontend."""
-    return {child for server in _children(pid) for child in _children(server)}
+    return {child for server in children(pid) for child in children(server)}
+
+
+def children(pid: int | None = None) -> set[int]:
+    """The processes that the main thread of a process, or of this one, has started and that have not ended."""
+    pid = pid or os.getpid()
+    return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
 
 
 def told(pid: int, what: str) -> bytes:
@@ -81,7 +87,3 @@ def is_gone(pid: int) -> bool:
     except ProcessLookupError:
         return True
     return False
-
-
-def _children(pid: int) -> set[int]:
-    return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}

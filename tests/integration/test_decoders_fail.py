@@ -13,7 +13,8 @@ from frontend.decoding.reading import Reading, new_pipe
 from frontend.decoding.recording_file import recording_file
 from shared.decoder.wire import Order, WireError
 from shared.errors import InvalidAudioError, ServerBusyError, VoxtralError
-from tests.integration.decoding import begun, decoded, decoders_of, eventually, is_gone, long_wav, server_of
+from shared.tasks import end_all
+from tests.integration.decoding import begun, children, decoded, decoders_of, eventually, is_gone, long_wav, server_of
 from tests.unit.shared.audio.test_files import made
 
 
@@ -72,6 +73,18 @@ async def test_lost_server_is_replaced_and_its_clients_may_try_again() -> None:
         assert await decoded(decoders, made("flac"))
         assert await server_of(decoders) != server
         await eventually(lambda: is_gone(pid))
+
+
+async def test_server_starts_for_the_first_recording() -> None:
+    others = children()
+    decoders = Decoders(1, patience_s=10)
+    running = asyncio.create_task(decoders.run())
+    await asyncio.sleep(0)
+    assert children() == others, "nothing runs for a process that decodes nothing"
+    assert await decoded(decoders, made("flac"))
+    assert children() - others == {await server_of(decoders)}
+    await end_all((running,))
+    assert children() == others
 
 
 async def test_nothing_is_left_at_the_end() -> None:
