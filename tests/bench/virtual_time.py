@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from shared.events import SAMPLE_RATE_HZ
 from shared.session_options import SessionOptions
 from tests.bench.screen import Screen, Script
-from worker.engines.base import Output
-from worker.engines.whisper.engine import WhisperEngine
+from worker.engines.base import Engine, Output
 
 CHUNK_SAMPLES = 320
 STAGGER_S = 1.3
@@ -24,7 +23,7 @@ FIXED_STEP_S = 0.12
 class Clock:
     """How long a step of the engine takes: by the wall, by the processor, or always the same."""
 
-    def __init__(self, engine: WhisperEngine, kind: str) -> None:
+    def __init__(self, engine: Engine, kind: str) -> None:
         """`kind`: `wall`, `cpu` or `fixed`. With `fixed`, the results do not depend on the machine's speed.
 
         `cpu` counts the processor time of all threads together where that is less than wall time: on a machine that
@@ -59,7 +58,7 @@ class _Lane:
     fed_samples: int = 0
     finished: bool = False
 
-    def feed(self, engine: WhisperEngine, now_s: float) -> float:
+    def feed(self, engine: Engine, now_s: float) -> float:
         """Give the engine what has arrived by now; returns its seconds."""
         arrived = int((now_s - self.start_s) * SAMPLE_RATE_HZ) // CHUNK_SAMPLES * CHUNK_SAMPLES
         length = len(self.script.pcm)
@@ -76,7 +75,7 @@ class _Lane:
 
 
 def play(
-    engine: WhisperEngine,
+    engine: Engine,
     clock: Clock,
     scripts: Sequence[Script],
     options: Sequence[SessionOptions],
