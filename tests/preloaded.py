@@ -213,6 +213,7 @@ def _freeze() -> None:
     """A collection in a process must not touch, and so copy, memory that it shares with the server."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def main() -> None:
@@ -221,6 +222,7 @@ def main() -> None:
         return
     service, everything = (socket.socket(fileno=int(number)) for number in sys.argv[2:4])
     parent, tests = int(sys.argv[4]), sys.argv[5:]
+    gc.disable()  # what is imported stays
     sys.path[0] = str(PROJECT)
     from tests import forking
 
@@ -231,6 +233,7 @@ def main() -> None:
         wanted = _serve(service, os.getppid())
     else:
         service.close()
+        gc.disable()
         _import(LIBRARIES)
         _import_tests(tests)
         _freeze()
