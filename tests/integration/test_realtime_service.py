@@ -131,12 +131,12 @@ async def test_commit_is_answered_before_more_audio_comes(realtime_stack: Stack)
 
 
 async def test_memory_is_flat_over_many_windows(realtime_stack: Stack) -> None:
-    """Eight sessions of 50 s side by side, each nearly five times as long as every window."""
+    """Four sessions of 50 s side by side, each nearly five times as long as every window."""
     spoken = scenes.scene(11, 20, gap_s=(0.2, 1.0))
     long = np.tile(spoken.audio, -(-50 * 16_000 // len(spoken.audio)))[: 50 * 16_000]
     sessions = [
         asyncio.create_task(said(realtime_stack, long, chunk_samples=8000, words=False, partials=False))
-        for _ in range(8)
+        for _ in range(4)
     ]
     sizes: list[tuple[float, int]] = []
     while not all(session.done() for session in sessions):
@@ -147,6 +147,6 @@ async def test_memory_is_flat_over_many_windows(realtime_stack: Stack) -> None:
     assert len({one.text for one in heard}) == 1, "sessions with the same audio say the same"
     assert jiwer.wer(" ".join([spoken.text] * 2), " ".join(plain(heard[0].text).split()[: 2 * 20])) <= 0.05
     heard_s = max(audio_s for audio_s, _ in sizes) - min(audio_s for audio_s, _ in sizes)
-    assert heard_s > 250
+    assert heard_s > 125
     settled = [size for audio_s, size in sizes if audio_s - sizes[0][0] > heard_s / 4]
-    assert max(settled) - settled[0] < 16 * 2**20
+    assert max(settled) - settled[0] < 8 * 2**20
