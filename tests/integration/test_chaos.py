@@ -21,8 +21,8 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 
 async def test_nothing_is_lost_when_a_worker_dies_and_connections_are_cut(cluster: Cluster) -> None:
     await cluster.until_warm()
-    outcome = await run_round(cluster, ["kill worker", "cut connections"], sessions=3, seed=5, words=10)
+    outcome = await run_round(cluster, ["kill worker", "cut connections"], sessions=3, seed=5, words=6)
     assert outcome.complaints == []
     assert (outcome.words_lost, outcome.words_doubled) == (0, 0)
-    assert outcome.words == 30
+    assert outcome.words == 18
     assert await judge_cleanliness(cluster) == []
