@@ -1,6 +1,6 @@
 """Services that the tests of several files use: started once, and stopped when no test has used them for a while.
 
-An idle service uses 2 % of a core: in 40 s as much as its next start does.
+An idle service uses 2 % of a core. Its next start takes 0.4 s of a core with the echo engine, and 2.8 s with Whisper.
 """
 
 import time
@@ -12,7 +12,7 @@ from typing import Final
 from tests.stack import Stack
 
 WAIT_S: Final = 40.0
-"""An idle service uses as much in this time as its start does, 0.8 s of a core."""
+"""In this time an idle service uses 0.9 s of a core, between the starts of the two kinds."""
 
 
 @dataclass
