@@ -4,12 +4,12 @@ The layers are those of OpenAI's `whisper/model.py`.
 """
 
 from worker.engines.whisper.onnx_model.architecture import Architecture
-from worker.engines.whisper.onnx_model.graph import CONTRIB_DOMAIN, Graph, Shape
+from worker.engines.whisper.onnx_model.graph import CONTRIB_DOMAIN, Graph, Model, Shape
 from worker.engines.whisper.onnx_model.layers import Layers
 from worker.engines.whisper.onnx_model.variables import Variables
 
 
-def audio_graph(variables: Variables, size: Architecture) -> bytes:
+def audio_graph(variables: Variables, size: Architecture) -> Model:
     """Input: `spectrogram` `[1, mels, frames]`. Outputs: `encoded` `[frames / 2, width]`, and `Architecture.memory`."""
     encoder = _Encoder(Graph(), variables, size)
     value = encoder.convolved("spectrogram")

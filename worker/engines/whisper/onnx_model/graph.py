@@ -1,7 +1,7 @@
 """Builds graphs for ONNX Runtime, a node at a time."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import onnx
@@ -24,9 +24,23 @@ SMALLEST_SCALE: Final = 1e-6
 LAYER_NORM_EPSILON: Final = 1e-5
 ACCURACY_LEVEL_INT8: Final = 4
 """MatMulNBits's `accuracy_level` that multiplies integers; values are quantized like weights, row by row."""
+LARGE_BYTES: Final = 4096
+"""Constants of this size and more are not part of the model, but lie in a file beside it: protobuf would copy them
+several times."""
+WEIGHTS_FILE: Final = "weights"
+ALIGNMENT_BYTES: Final = 64
 
 Shape = Sequence[int | str]
 Floats = NDArray[np.float32]
+
+
+class Model(NamedTuple):
+    """A graph for ONNX Runtime."""
+
+    content: bytes
+    """Serialized, without the large constants."""
+    weights: dict[int, NDArray[Any]]
+    """The content of `WEIGHTS_FILE`: the large constants by their positions in bytes."""
 
 
 class Graph:
@@ -35,11 +49,28 @@ class Graph:
     def __init__(self) -> None:
         self._nodes: list[onnx.NodeProto] = []
         self._constants: list[onnx.TensorProto] = []
+        self._weights: dict[int, NDArray[Any]] = {}
+        self._weights_bytes = 0
 
     def constant(self, values: Any) -> str:
         name = f"constant_{len(self._constants)}"
-        self._constants.append(numpy_helper.from_array(np.array(values, order="C"), name))
+        array = np.asarray(values, order="C")
+        is_large = array.nbytes >= LARGE_BYTES
+        self._constants.append(self._placed(array, name) if is_large else numpy_helper.from_array(array, name))
         return name
+
+    def _placed(self, array: NDArray[Any], name: str) -> onnx.TensorProto:
+        start = -(-self._weights_bytes // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+        self._weights[start], self._weights_bytes = array, start + array.nbytes
+        tensor = TensorProto(
+            name=name,
+            data_type=helper.np_dtype_to_tensor_dtype(array.dtype),
+            dims=array.shape,
+            data_location=TensorProto.EXTERNAL,
+        )
+        for key, value in (("location", WEIGHTS_FILE), ("offset", start), ("length", array.nbytes)):
+            tensor.external_data.add(key=key, value=str(value))
+        return tensor
 
     def integers(self, *values: int) -> str:
         return self.constant(np.array(values, np.int64))
@@ -102,7 +133,7 @@ class Graph:
 
     def serialized(
         self, inputs: Mapping[str, Shape], outputs: Mapping[str, Shape], integers: Sequence[str] = ()
-    ) -> bytes:
+    ) -> Model:
         """The model. Inputs and outputs are float32, except `integers`."""
 
         def declared(values: Mapping[str, Shape]) -> list[onnx.ValueInfoProto]:
@@ -114,10 +145,9 @@ class Graph:
             ]
 
         graph = helper.make_graph(self._nodes, "whisper", declared(inputs), declared(outputs), self._constants)
-        self._constants.clear()  # the weights are needed once
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB_DOMAIN, 1)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
-        return bytes(model.SerializeToString())
+        return Model(model.SerializeToString(), self._weights)
 
 
 def block_size(inputs: int) -> int:

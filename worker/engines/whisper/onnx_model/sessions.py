@@ -1,13 +1,14 @@
 """Sessions of ONNX Runtime."""
 
 from functools import cache
-from tempfile import NamedTemporaryFile
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import numpy as np
 import onnxruntime
 
-from worker.engines.whisper.onnx_model.graph import Graph
+from worker.engines.whisper.onnx_model.graph import WEIGHTS_FILE, Graph, Model
 
 PROBED_WIDTH: Final = 128
 PROBED_ROWS: Final = (1, 16)
@@ -15,17 +16,21 @@ PROBED_ROWS: Final = (1, 16)
 TOLERANCE: Final = 0.02
 
 
-def session(graph: bytes, threads: int = 1) -> Any:
+def session(model: Model, threads: int = 1) -> Any:
     """An `onnxruntime.InferenceSession`, which has no types. With one thread it runs on the one that calls it."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
-    with NamedTemporaryFile(suffix=".onnx") as file:  # a session would keep the bytes for as long as it lives
-        file.write(graph)
-        file.flush()
-        return onnxruntime.InferenceSession(file.name, options, providers=["CPUExecutionProvider"])
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        path.write_bytes(model.content)
+        with path.with_name(WEIGHTS_FILE).open("wb") as file:
+            for start, values in model.weights.items():
+                file.seek(start)
+                file.write(values.data)
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
 @cache

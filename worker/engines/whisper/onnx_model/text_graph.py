@@ -4,12 +4,12 @@ The layers are those of OpenAI's `whisper/model.py`.
 """
 
 from worker.engines.whisper.onnx_model.architecture import Architecture
-from worker.engines.whisper.onnx_model.graph import Graph, Shape
+from worker.engines.whisper.onnx_model.graph import Graph, Model, Shape
 from worker.engines.whisper.onnx_model.layers import Layers
 from worker.engines.whisper.onnx_model.variables import Variables
 
 
-def text_graph(variables: Variables, size: Architecture) -> bytes:
+def text_graph(variables: Variables, size: Architecture) -> Model:
     """Reads new tokens after old ones.
 
     Inputs: `embedded` `[texts, new, width]`; `past` `[layers, 2, texts, heads, old, head width]`, the keys and values
