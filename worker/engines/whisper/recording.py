@@ -212,7 +212,7 @@ class Recording(Session):
         window.rest = None
         if words:
             shortened = with_end(words)
-            window.rest = self._rest(window, done, shortened[-1].end_samples)
+            window.rest = self._rest(window, done, shortened[-1])
             words = list(shortened) if window.rest else words
         window.words += [(word, heard) for word in words]
         while self._windows and self._windows[0].rest is None:
@@ -226,20 +226,28 @@ class Recording(Session):
         for segments in (window.segments[middle:], window.segments[:middle]):
             self._windows.insert(index, _window(segments, window.model_ms))
 
-    def _rest(self, window: _Window, done: Pass, end_samples: int) -> Spans | None:
-        """The part after the last word that the decoder has left out; None if that is all that it heard."""
-        if end_samples <= done.spans.start_samples:  # its words have no length: it would give them again, without end
+    def _rest(self, window: _Window, done: Pass, last: HeardWord) -> Spans | None:
+        """The part after the last word that the decoder has left out; None if that is all that it heard.
+
+        It begins later than what was decoded: from the same audio the decoder would give the same words, without end.
+        """
+        end_samples = last.end_samples
+        if end_samples <= done.spans.start_samples:  # its words have no length
             return None
         if self._voice.seconds(end_samples, done.end_samples) >= REST_S:
             return done.spans.between(end_samples, done.end_samples)
-        unsaid = [one.span.start_samples for one in window.segments if self._is_unsaid(one.span, end_samples)]
+        unsaid = [one.span.start_samples for one in window.segments if self._is_unsaid(one.span, last)]
         if unsaid and self._voice.seconds(unsaid[0], done.end_samples) >= SEGMENT_REST_S:
             return done.spans.between(unsaid[0], done.end_samples)
         return None
 
-    def _is_unsaid(self, span: Span, end_samples: int) -> bool:
-        """Whether a segment begins after the last word, or hardly before the end of that."""
-        return self._voice.seconds(span.start_samples, end_samples) < JOINT_S and span.end_samples > end_samples
+    def _is_unsaid(self, span: Span, last: HeardWord) -> bool:
+        """Whether a segment begins after the last word, or in it and hardly before its end.
+
+        A word that begins in the segment is said there, though it may have little voice: the VAD finds some later.
+        """
+        is_joint = self._voice.seconds(span.start_samples, last.end_samples) < JOINT_S
+        return last.start_samples < span.start_samples and is_joint and span.end_samples > last.end_samples
 
     def _believed(self, done: Pass, heard: Heard) -> tuple[HeardWord, ...]:
         words = tuple(done.spans.placed(heard.words))

@@ -246,6 +246,24 @@ def test_word_without_length_where_a_window_begins_ends_it() -> None:
     assert played.text == "begina"
 
 
+@pytest.mark.parametrize("said", [("hello",), ("one two three.", "hello")])
+def test_last_word_that_seems_to_precede_its_voice_is_written_once(said: tuple[str, ...]) -> None:
+    """The VAD finds a soft beginning late, and the aligner's times are not exact."""
+    decoded: list[Pass] = []
+
+    def early(wanted: Pass, _: Job, heard: Heard) -> Heard:
+        assert wanted not in decoded
+        decoded.append(wanted)
+        last = heard.words[-1]
+        length = last.end_samples - last.start_samples
+        start = last.start_samples - SAMPLE_RATE_HZ * 3 // 10
+        return replace(heard, words=(*heard.words[:-1], replace(last, start_samples=start, end_samples=start + length)))
+
+    played = play(recording(), speech(*said, word_s=0.48), decoder=early)
+    assert played.text == " ".join(said)
+    assert len(decoded) == 1
+
+
 def test_repeated_sentence_that_the_decoder_wrote_once_is_decoded_again() -> None:
     """Here 1.3 s, which is too little to be missed in mid-sentence."""
 
