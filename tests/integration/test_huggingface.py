@@ -207,6 +207,20 @@ def test_check_names_the_setting_and_knows_that_downloads_can_be_forbidden(
     assert asked == []
 
 
+@pytest.mark.parametrize("name", ["models/small/int8", "whisper-small", "two words/model"])
+@pytest.mark.parametrize("way", ["check", "offline", "download"])
+def test_what_is_no_name_of_a_repository_is_told(
+    asked: list[str], monkeypatch: pytest.MonkeyPatch, name: str, way: str
+) -> None:
+    """Nothing can be downloaded under such a name: usually it is a directory that does not exist."""
+    monkeypatch.setattr(hub.downloads, "forbidden", way == "check")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", way == "offline")
+    with pytest.raises(StartupError, match=r", which is not a repository's name; allowed: owner/name") as raised:
+        downloaded_snapshot(name, named=f"Setting model.path is {name!r}")
+    assert not isinstance(raised.value, NotDownloadedError)
+    assert asked == []
+
+
 def test_model_without_connection_is_named_with_what_to_copy(monkeypatch: pytest.MonkeyPatch) -> None:
     """The repository of a short name is nowhere else in the message."""
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)

@@ -22,6 +22,7 @@ from huggingface_hub.errors import (
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
 )
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from shared.errors import StartupError
@@ -70,6 +71,7 @@ def downloaded_snapshot(repository: str, wanted: Sequence[str] = WANTED, *, name
     repository; the default names `model.name`.
     """
     named = named or f"Setting model.name is {repository!r}"
+    _check_name(named, repository)
     disable_progress_bars()
     if constants.HF_HUB_OFFLINE:
         raise StartupError(
@@ -98,6 +100,19 @@ def downloaded_snapshot(repository: str, wanted: Sequence[str] = WANTED, *, name
         raise StartupError(_sentence(named, repository, error.__cause__ or error)) from error
     except Exception as error:
         raise StartupError(_sentence(named, repository, error)) from error
+
+
+def _check_name(named: str, repository: str) -> None:
+    """Raises `StartupError` if no model can have this name, also where nothing is downloaded."""
+    try:
+        validate_repo_id(repository)
+        is_name = "/" in repository
+    except HFValidationError:
+        is_name = False
+    if not is_name:
+        raise StartupError(
+            f"{named}, which is not a repository's name; allowed: owner/name, as on {constants.ENDPOINT}."
+        )
 
 
 def cache_folder() -> Path:
@@ -168,8 +183,6 @@ def _snapshot(repository: str, wanted: Sequence[str], *, local_files_only: bool)
 
 
 def _sentence(named: str, repository: str, error: BaseException) -> str:
-    if isinstance(error, HFValidationError):
-        return f"{named}, which is not a repository's name; allowed: owner/name, as on {constants.ENDPOINT}."
     if isinstance(error, GatedRepoError):
         return (
             f"{named}, whose terms must be accepted before a download; accept them at {constants.ENDPOINT}/{repository}"
