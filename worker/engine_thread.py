@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import structlog
@@ -17,10 +17,21 @@ from numpy.typing import NDArray
 
 from shared.events import SAMPLE_RATE_HZ
 from shared.session_options import CommitDelay, SessionOptions
-from worker.engines.base import Engine, History, Output, Paced, PassTime, Remembering, TurnTaking
+from worker.engines.base import (
+    Engine,
+    Final,
+    History,
+    Output,
+    Paced,
+    Partial,
+    PassTime,
+    Remembering,
+    Timed,
+    TurnTaking,
+)
 from worker.gpu_memory import GpuMemory, GpuMemoryWatch
 
-_IDLE_WAIT_S: Final = 1.0
+_IDLE_WAIT_S = 1.0
 
 log = structlog.get_logger()
 
@@ -90,7 +101,12 @@ class StepReport:
     audio_s: float
     """Audio that this step absorbed, over all sessions."""
     passes: Sequence[PassTime] | None = None
-    """Of a `Paced` engine: the passes that have ended."""
+    """Of a `Timed` engine: the passes that have ended."""
+
+    def pass_ms(self, output: Output) -> float:
+        """How long before the end of the step the pass of an output began: of a `Timed` engine, in an earlier step."""
+        model_ms = output.model_ms if isinstance(output, Partial | Final) else 0.0
+        return max(self.step_ms, model_ms)
 
 
 class EngineThread:
@@ -110,6 +126,7 @@ class EngineThread:
     ) -> None:
         self._engine = engine
         self._paced = engine if isinstance(engine, Paced) else None
+        self._timed = engine if isinstance(engine, Timed) else None
         self._commit_delay = commit_delay
         self._idle = idle
         self._on_step = on_step
@@ -219,7 +236,7 @@ class EngineThread:
                 audio_samples += absorbed - self._absorbed[session_id]
                 self._absorbed[session_id] = absorbed
                 positions[session_id] = EnginePosition(absorbed, self._engine.checkpoint_samples(session_id))
-        passes = self._paced.take_passes() if self._paced is not None else None
+        passes = self._timed.take_passes() if self._timed is not None else None
         if outputs or positions or passes:
             batch_size = len({session_id for session_id, _ in outputs})
             audio_s = audio_samples / SAMPLE_RATE_HZ

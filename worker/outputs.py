@@ -53,11 +53,13 @@ class Outputs:
     def take(self, report: StepReport) -> None:
         """The outputs of one step."""
         self._state.telemetry.observe_step(report, time.monotonic())
-        held, started_ms = self._state.held, report.started_s * 1000
+        held, ended_ms = self._state.held, report.started_s * 1000 + report.step_ms
         for handle, output in report.outputs:
             session = held(handle)
-            if session is not None and not self.diarized.take(session, output, handle, started_ms, report.step_ms):
-                self._publisher.publish(session, output, handle, started_ms=started_ms, step_ms=report.step_ms)
+            pass_ms = report.pass_ms(output)
+            started_ms = ended_ms - pass_ms
+            if session is not None and not self.diarized.take(session, output, handle, started_ms, pass_ms):
+                self._publisher.publish(session, output, handle, started_ms=started_ms, step_ms=pass_ms)
         released = False
         for handle, position in report.positions.items():  # after the outputs of the step, which they include
             session = held(handle)

@@ -38,7 +38,7 @@ class Telemetry:
         self._reset_interval()
 
     def observe_step(self, report: StepReport, now_s: float) -> None:
-        """`now_s` is of the monotonic clock. A step counts if it served a session, or is a pass of a paced engine."""
+        """`now_s` is of the monotonic clock. A step counts if it served a session. Of a `Timed` engine, passes do."""
         self.audio_s_total += report.audio_s
         self._audio_s += report.audio_s
         self._busy_s += report.step_ms / 1000

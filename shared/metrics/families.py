@@ -35,7 +35,7 @@ EVENT_LATENCY: Final = Family(
     ("stage", "model"),
     _LATENCY_S,
 )
-STEP: Final = Family("voxtral_step_seconds", "Time of one batched step of a model.", ("model",), _STEP_S)
+STEP: Final = Family("voxtral_step_seconds", "Time of one pass of a model.", ("model",), _STEP_S)
 FIRST_WORD: Final = Family(
     "voxtral_first_word_seconds",
     "From the arrival of the first sound of a segment of a live session to its first text.",

@@ -250,15 +250,20 @@ class PassTime:
     pass_ms: float
     """Includes the host's work for it."""
     sessions: int
-    """Sessions of which it processed a frame."""
+    """Sessions of which it processed audio."""
 
 
 @runtime_checkable
-class Paced(Protocol):
+class Timed(Protocol):
+    """An engine whose passes can last for several steps."""
+
+    def take_passes(self) -> list[PassTime]:
+        """The passes that have ended since the last call, with or without output."""
+
+
+@runtime_checkable
+class Paced(Timed, Protocol):
     """An engine whose passes process one frame of every session: a longer pass is slower than real time."""
 
     def pause_s(self) -> float:
         """How long to wait before `step`, although the engine is `ready`, so that more sessions share the next pass."""
-
-    def take_passes(self) -> list[PassTime]:
-        """The passes that have ended since the last call, with or without output."""

@@ -10,7 +10,7 @@ import pytest
 from shared.session_options import CommitDelay, SessionOptions
 from tests.limits import limit_s
 from worker.engine_thread import _IDLE_WAIT_S, Configure, EngineThread, Feed, Open, StepReport
-from worker.engines.base import PassTime
+from worker.engines.base import Finished, Partial, PassTime
 from worker.engines.echo import EchoEngine
 
 
@@ -50,6 +50,13 @@ def test_setting_counts_for_sessions_that_choose_no_commit_delay(has_commit_dela
     thread.stop(10)
     unset = CommitDelay.ACCURATE if has_commit_delay else None
     assert engine.given == [unset, CommitDelay.FAST, unset]
+
+
+@pytest.mark.parametrize(("step_ms", "model_ms", "pass_ms"), [(20.0, 130.0, 130.0), (150.0, 130.0, 150.0)])
+def test_pass_may_begin_before_the_step_that_gives_its_output(step_ms: float, model_ms: float, pass_ms: float) -> None:
+    partial = Partial(0, "hello", 0, 16_000, model_ms)
+    report = StepReport([("a", partial), ("a", Finished())], {}, 0.0, step_ms, 1, 0.08)
+    assert [report.pass_ms(output) for _, output in report.outputs] == [pass_ms, step_ms]
 
 
 class GatheringEngine(EchoEngine):

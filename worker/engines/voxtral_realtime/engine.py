@@ -238,7 +238,7 @@ class VoxtralRealtimeEngine:
         return bool(self._due or self._speaking) or self._flight is not None or self._has_unheard_turns()
 
     def take_passes(self) -> list[PassTime]:
-        """See `worker.engines.base.Paced`."""
+        """See `worker.engines.base.Timed`."""
         passes, self._passes = self._passes, []
         return passes
 
