@@ -18,6 +18,8 @@ def lent(engine: E) -> Iterator[E]:
     yield engine
     for session_id in ("a", "b", "c", "d"):
         engine.close(session_id)
+    while engine.ready():  # a window may still be decoded
+        engine.step()
 
 
 def by_session(outputs: Iterable[tuple[str, Output]]) -> Outputs:

@@ -23,6 +23,7 @@ TOGETHER: Final = {
         "tests/integration/test_whisper_engine.py": (
             "tests/integration/test_bench_speech.py",
             "tests/integration/test_whisper_keyterms.py",
+            "tests/integration/test_whisper_parallel.py",
             "tests/integration/test_whisper_recordings.py",
             "tests/integration/test_whisper_speech.py",
         ),

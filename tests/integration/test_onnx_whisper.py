@@ -286,7 +286,7 @@ def test_every_shape_computes_what_ctranslate2_computes_in_float32(name: str, tm
     encoded = exact.encode(ctranslate2.StorageView.from_array(features[None]))
     special = special_tokens(directory)
     start = [special.start]
-    model = OnnxWhisper(directory, special, 1)
+    model = OnnxWhisper(directory, special)
     window = EncodedWindow(model, features)
     expected = np.asarray(encoded)[0]
     assert np.linalg.norm(window.encoded - expected) <= 0.05 * np.linalg.norm(expected)
@@ -308,12 +308,12 @@ def test_unreadable_model_and_inexact_processor_are_left_to_ctranslate2(
     content = (directory / "model.bin").read_bytes()
     (directory / "model.bin").write_bytes(content[:1000])
     with capture_logs() as logs:
-        assert OnnxWhisper.load(directory, special, 1) is None
+        assert OnnxWhisper.load(directory, special) is None
     (directory / "model.bin").write_bytes(content)
-    assert OnnxWhisper.load(directory, special, 1) is not None
+    assert OnnxWhisper.load(directory, special) is not None
     with monkeypatch.context() as patch, capture_logs() as other_logs:
         patch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
-        assert OnnxWhisper.load(directory, special, 1) is None
+        assert OnnxWhisper.load(directory, special) is None
     monkeypatch.setattr(onnx_model, "is_exact", lambda: False)
     with capture_logs() as more_logs:
         decoder = WhisperDecoder(directory, INT8)

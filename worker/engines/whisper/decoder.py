@@ -94,7 +94,7 @@ class WhisperDecoder:
         self._feature_pool = ThreadPoolExecutor(placement.feature_threads, thread_name_prefix="whisper-features")
         self._tokenizers: dict[tuple[str, bool], Tokenizer] = {}
         uses_onnx = live and placement.allows_onnx
-        self._onnx = OnnxWhisper.load(directory, self._special_tokens(), placement.threads) if uses_onnx else None
+        self._onnx = OnnxWhisper.load(directory, self._special_tokens()) if uses_onnx else None
         self._answers = Answers(self._model, self._vocabulary, self._timestamp_begin)
         self._rescoring = Rescoring(self._model, self._tokenizer, self.tokens, MAX_PROMPT_TOKENS, MAX_POSITIONS)
 
@@ -148,9 +148,9 @@ class WhisperDecoder:
         return [answer for answer in answers if answer is not None]
 
     def start(self, job: Job) -> Future[Heard]:
-        """Decode a job by itself, in parallel with other calls."""
+        """Decode a job by itself, on a thread of its own."""
         job = _with_lead(job)
-        batch = Batch(self._shape(job).window_s, 0, [0])
+        [batch] = batched([self._shape(job)], 1, self._placement.limits)
         return self._pool.submit(lambda: self._run_batch([job], batch)[0])
 
     def detect(self, pcms: Sequence[NDArray[np.float32]], *, is_live: bool = False) -> list[Probabilities]:

@@ -1,11 +1,14 @@
 """Whisper on a CPU or a GPU for many live sessions at once.
 
-Each step endpoints the new audio of all sessions, decodes the windows that are due in shared batches, and returns the
-new outputs. The engine chooses windows; the decoder turns them into words, and the session turns words into outputs.
+Each step endpoints the new audio of all sessions, decodes windows that are due, and returns the new outputs. The engine
+chooses windows; the decoder turns them into words, and the session turns words into outputs.
+
+Windows that share a batch are decoded within a step. Others are decoded while steps continue, one on each thread: a
+thread that is free takes the next window at once. A live session waits for its window, and nothing in it changes.
 """
 
 import time
-from concurrent.futures import Future, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +17,7 @@ from numpy.typing import NDArray
 
 from shared.errors import ServerBusyError
 from shared.session_options import SessionOptions
-from worker.engines.base import EngineInfo, History, Output
+from worker.engines.base import EngineInfo, History, Output, PassTime
 from worker.engines.option_notices import cut_prompt
 from worker.engines.speech.segment_queue import Kind
 from worker.engines.speech.vad import SileroVad
@@ -32,7 +35,7 @@ from worker.turns.judge import TurnJudge
 
 EMBEDDED_NAME = "whisper-base"
 POLL_S = 0.02
-"""How long a step waits for a recording's window during live speech: new live audio waits no longer than this."""
+"""How long a step waits for a window while a thread is free: new live audio waits no longer than this."""
 
 
 def load(
@@ -55,10 +58,10 @@ def load(
 
 
 @dataclass(frozen=True, slots=True)
-class _ParallelDecode:
-    """A window that is decoded in parallel with the steps."""
+class _Running:
+    """A window that is decoded while steps continue."""
 
-    done: Pass
+    wanted: Pass
     started_s: float
     answer: Future[Heard]
 
@@ -85,7 +88,8 @@ class WhisperEngine:
         self.turn_judge = TurnJudge()
         self._sessions: dict[str, Session] = {}
         self._interval_ms = self._settings.partial_interval_ms
-        self._parallel: _ParallelDecode | None = None
+        self._running: list[_Running] = []
+        self._passes: list[PassTime] = []
         self.info = EngineInfo(
             engine="whisper",
             model=model,
@@ -155,11 +159,9 @@ class WhisperEngine:
         self._detect()
         recorded, live = self._due()
         if live or self._has_live_speech():
-            self._decode_in_parallel(recorded, POLL_S if not live else 0.0)
-            shows_words = any(session.is_live for session in self._sessions.values())
-            self._decode(live[: self._live_at_once if shows_words else self._settings.max_jobs])
-        elif self._parallel is not None:
-            self._decode_in_parallel([], None)
+            self._decode_live(live, recorded)
+        elif self._running:
+            self._take(None)
         else:
             self._decode(recorded[: self._settings.max_jobs])
         outputs = [(key, output) for key, session in self._sessions.items() for output in session.take_outputs()]
@@ -168,7 +170,14 @@ class WhisperEngine:
         return outputs
 
     def ready(self) -> bool:
-        return any(session.has_outputs() or session.is_behind(self._interval_ms) for session in self._sessions.values())
+        sessions = self._sessions.values()
+        behind = any(session.has_outputs() or session.is_behind(self._interval_ms) for session in sessions)
+        return behind or bool(self._running)
+
+    def take_passes(self) -> list[PassTime]:
+        """See `worker.engines.base.Timed`."""
+        passes, self._passes = self._passes, []
+        return passes
 
     def absorbed_samples(self, session_id: str) -> int:
         return self._sessions[session_id].absorbed_samples(self._interval_ms)
@@ -185,14 +194,19 @@ class WhisperEngine:
         live = [session for session in self._sessions.values() if not session.is_recording]
         return any(session.is_live or session.is_speaking for session in live)
 
+    def _free(self) -> list[Session]:
+        """All sessions but the live ones that wait for a window."""
+        waiting = [one.wanted.session for one in self._running if not one.wanted.session.is_recording]
+        return [session for session in self._sessions.values() if session not in waiting]
+
     def _endpoint(self) -> None:
-        for session in self._sessions.values():
+        for session in self._free():
             while (pcm := session.unheard(self._settings.max_vad_windows)) is not None:
                 state, ahead = session.endpointing.vad_state, session.ahead(len(pcm))
                 session.take_probabilities(self._vad.probabilities(state, pcm, ahead))
 
     def _detect(self) -> None:
-        wanted = [(session, span) for session in self._sessions.values() for span in session.undetected()]
+        wanted = [(session, span) for session in self._free() for span in session.undetected()]
         recorded = [one for one in wanted if one[0].is_recording]
         if self._has_live_speech():  # one segment of a recording at a time
             recorded = sorted(recorded, key=lambda one: one[0].decoded_s)[:1]
@@ -208,44 +222,64 @@ class WhisperEngine:
 
     def _due(self) -> tuple[list[Pass], list[Pass]]:
         """The windows of recordings and of live sessions, those that are decoded first at the beginning."""
-        due = [one for session in self._sessions.values() for one in session.due_passes(self._interval_ms)]
+        due = [one for session in self._free() for one in session.due_passes(self._interval_ms)]
         recorded = sorted((one for one in due if one.session.is_recording), key=lambda one: one.turn)
         live = sorted((one for one in due if not one.session.is_recording), key=_urgency)
         return recorded, live
 
-    def _decode_in_parallel(self, passes: list[Pass], timeout_s: float | None) -> None:
-        """Decode one window of a recording on its own thread while steps continue: live sessions do not wait.
-
-        Recordings take turns.
-        """
-        if self._parallel is None and passes:
-            following = min(passes, key=lambda one: one.session.decoded_s)
-            following.session.decoded_s = started_s = time.perf_counter()
-            self._parallel = _ParallelDecode(following, started_s, self._decoder.start(following.job()))
-        if self._parallel is None:
+    def _decode_live(self, live: list[Pass], recorded: list[Pass]) -> None:
+        """Decode windows of live sessions, and one window of a recording at a time beside them."""
+        if live and not self._decoder.decodes_singly:
+            self._start_recording(recorded)
+            self._take(0.0)
+            self._decode(live[: self._settings.max_jobs])
             return
-        done, _ = wait([self._parallel.answer], timeout_s)
-        if done:
-            parallel, self._parallel = self._parallel, None
-            if parallel.done.session in self._sessions.values():
-                model_ms = (time.perf_counter() - parallel.started_s) * 1000
-                parallel.done.session.take_heard(parallel.done, parallel.answer.result(), model_ms)
+        free = self._live_at_once - sum(not one.wanted.session.is_recording for one in self._running)
+        for one in live[:free]:
+            self._start(one)
+        self._start_recording(recorded)
+        self._take(POLL_S if free > len(live) else None)
+
+    def _start_recording(self, passes: list[Pass]) -> None:
+        """Recordings take turns."""
+        if passes and not any(one.wanted.session.is_recording for one in self._running):
+            following = min(passes, key=lambda one: one.session.decoded_s)
+            following.session.decoded_s = time.perf_counter()
+            self._start(following)
+
+    def _start(self, wanted: Pass) -> None:
+        self._running.append(_Running(wanted, time.perf_counter(), self._decoder.start(wanted.job())))
+
+    def _take(self, timeout_s: float | None) -> None:
+        """Wait for an answer, at most so long, and take all that are there."""
+        done, _ = wait([one.answer for one in self._running], timeout_s, FIRST_COMPLETED)
+        running, self._running = self._running, [one for one in self._running if one.answer not in done]
+        for one in running:
+            if one.answer in done and one.wanted.session in self._sessions.values():
+                self._hear([one.wanted], [one.answer.result()], one.started_s)
 
     def _decode(self, passes: list[Pass]) -> None:
-        if not passes:
-            return
-        started_s = time.perf_counter()
-        heard = self._decoder.run([one.job() for one in passes])
+        if passes:
+            started_s = time.perf_counter()
+            self._hear(passes, self._decoder.run([one.job() for one in passes]), started_s)
+
+    def _hear(self, passes: list[Pass], heard: list[Heard], started_s: float) -> None:
+        """Give sessions the answers of windows that were decoded together."""
         model_ms = (time.perf_counter() - started_s) * 1000
         for one, answer in zip(passes, heard, strict=True):
             one.session.take_heard(one, answer, model_ms)
-        speaking = sum(session.is_live and session.is_speaking for session in self._sessions.values())
-        self._interval_ms = interval_ms(model_ms, speaking, self._live_at_once, self._settings)
+        self._passes.append(PassTime(model_ms, len(passes)))
+        if not passes[0].session.is_recording:
+            speaking = sum(session.is_live and session.is_speaking for session in self._sessions.values())
+            self._interval_ms = interval_ms(model_ms, speaking, self._live_at_once, self._settings)
 
     @property
     def _live_at_once(self) -> int:
-        """Windows of live sessions in a step; if they share no batch, only those that are decoded in parallel."""
-        return self._decoder.threads if self._decoder.decodes_singly else self._settings.max_jobs
+        """Windows of live sessions that are decoded at the same time."""
+        if not self._decoder.decodes_singly:
+            return self._settings.max_jobs
+        recordings = sum(one.wanted.session.is_recording for one in self._running)
+        return max(1, self._decoder.threads - recordings)
 
 
 def _urgency(one: Pass) -> tuple[bool, int]:

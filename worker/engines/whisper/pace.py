@@ -50,13 +50,13 @@ def warm_up(
         _judge(clock() - started_s, info)
 
 
-def interval_ms(step_ms: float, speaking: int, at_once: int, settings: WhisperSettings) -> float:
-    """How much new audio a partial needs, after a step of this duration.
+def interval_ms(pass_ms: float, speaking: int, at_once: int, settings: WhisperSettings) -> float:
+    """How much new audio a partial needs, after a pass of this duration.
 
-    `speaking` sessions need a pass each, and a step has `at_once` of them.
+    `speaking` sessions need a pass each, and `at_once` of them are decoded at the same time.
     """
-    steps = max(1, -(-speaking // at_once))
-    return max(settings.partial_interval_ms, settings.load_share * steps * step_ms)
+    rounds = max(1, -(-speaking // at_once))
+    return max(settings.partial_interval_ms, settings.load_share * rounds * pass_ms)
 
 
 def _judge(pass_s: float, info: EngineInfo) -> None:

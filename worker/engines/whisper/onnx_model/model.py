@@ -8,7 +8,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Semaphore
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -60,13 +59,13 @@ class OnnxWhisper:
     """The model; threads can share it."""
 
     @classmethod
-    def load(cls, directory: Path, special: SpecialTokens, threads: int) -> Self | None:
+    def load(cls, directory: Path, special: SpecialTokens) -> Self | None:
         """None if live windows need CTranslate2's decoder, too: the log says why."""
         if not is_exact():
             log.info("onnx_model_unused", reason="This processor does not multiply 8-bit integers exactly.")
             return None
         try:
-            return cls(directory, special, threads)
+            return cls(directory, special)
         except (UnknownFormatError, KeyError) as error:
             reason = f"{WEIGHTS_NAME} has another format ({error})."
         except Exception as error:  # noqa: BLE001 -- of protobuf, ONNX Runtime or a full disk: CTranslate2 still works
@@ -74,13 +73,12 @@ class OnnxWhisper:
         log.warning("onnx_model_unused", reason=reason)
         return None
 
-    def __init__(self, directory: Path, special: SpecialTokens, threads: int) -> None:
-        """`threads` encode a window together. Raises `UnknownFormatError`, or `KeyError` for a missing variable."""
+    def __init__(self, directory: Path, special: SpecialTokens) -> None:
+        """Raises `UnknownFormatError`, or `KeyError` for a missing variable."""
         config = json.loads((directory / "config.json").read_text())
         variables = Variables(directory / WEIGHTS_NAME)
         self.size = architecture(variables, config.get("alignment_heads") or ())
-        self._audio = session(audio_graph(variables, self.size), threads)
-        self._encoding = Semaphore((threads + 1) // 2)
+        self._audio = session(audio_graph(variables, self.size))
         self._text = session(text_graph(variables, self.size))
         self._variables = Variables(directory / WEIGHTS_NAME)  # again: the first one has the whole file in memory
         self._position_encodings = self._variables.floats("decoder/position_encodings/encodings")
@@ -94,13 +92,8 @@ class OnnxWhisper:
         return np.zeros((self.size.layers, 2, 1, self.size.heads, 0, self.size.head_width), np.float32)
 
     def encode(self, spectrogram: Floats) -> tuple[Floats, dict[str, Floats]]:
-        """The encoder's output for a window `[mels, frames]`, and `Architecture.memory`.
-
-        Each two threads take one window after another: measured, that is about as fast as two windows side by side, and
-        a window that is alone takes half the time.
-        """
-        with self._encoding:
-            encoded, *memory = self._audio.run(["encoded", *self.size.memory], {"spectrogram": spectrogram[None]})
+        """The encoder's output for a window `[mels, frames]`, and `Architecture.memory`."""
+        encoded, *memory = self._audio.run(["encoded", *self.size.memory], {"spectrogram": spectrogram[None]})
         return encoded, dict(zip(self.size.memory, memory, strict=True))
 
     def decode(

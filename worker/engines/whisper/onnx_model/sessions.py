@@ -6,9 +6,9 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import numpy as np
-import onnxruntime
 
 from worker.engines.whisper.onnx_model.graph import WEIGHTS_FILE, Graph, Model
+from worker.onnx_networks import load_network
 
 PROBED_WIDTH: Final = 128
 PROBED_ROWS: Final = (1, 16)
@@ -16,13 +16,8 @@ PROBED_ROWS: Final = (1, 16)
 TOLERANCE: Final = 0.02
 
 
-def session(model: Model, threads: int = 1) -> Any:
-    """An `onnxruntime.InferenceSession`, which has no types. With one thread it runs on the one that calls it."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
+def session(model: Model) -> Any:
+    """An `onnxruntime.InferenceSession`, which has no types. It runs on the thread that calls it."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         path.write_bytes(model.content)
@@ -30,7 +25,7 @@ def session(model: Model, threads: int = 1) -> Any:
             for start, values in model.weights.items():
                 file.seek(start)
                 file.write(values.data)
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return load_network(str(path))
 
 
 @cache
