@@ -102,11 +102,17 @@ class StepReport:
     """Audio that this step absorbed, over all sessions."""
     passes: Sequence[PassTime] | None = None
     """Of a `Timed` engine: the passes that have ended."""
+    silent_ms: float = 0.0
+    """Time of the steps before it that had no report, since nothing came of them."""
 
     def pass_ms(self, output: Output) -> float:
-        """How long before the end of the step the pass of an output began: of a `Timed` engine, in an earlier step."""
-        model_ms = output.model_ms if isinstance(output, Partial | Final) else 0.0
-        return max(self.step_ms, model_ms)
+        """About how long before the end of the step the pass of an output began.
+
+        That of a `Timed` engine may have begun in an earlier step.
+        """
+        if self.passes is None or not isinstance(output, Partial | Final):
+            return self.step_ms
+        return max(self.step_ms, output.model_ms)
 
 
 class EngineThread:
@@ -135,6 +141,7 @@ class EngineThread:
         self._wake = threading.Event()
         self._stopping = False
         self._absorbed: dict[str, int] = {}
+        self._silent_ms = 0.0
         self._gpu_memory = GpuMemoryWatch(engine.info.device)
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         if isinstance(engine, TurnTaking):
@@ -240,4 +247,7 @@ class EngineThread:
         if outputs or positions or passes:
             batch_size = len({session_id for session_id, _ in outputs})
             audio_s = audio_samples / SAMPLE_RATE_HZ
-            self._on_step(StepReport(outputs, positions, started_s, step_ms, batch_size, audio_s, passes))
+            silent_ms, self._silent_ms = self._silent_ms, 0.0
+            self._on_step(StepReport(outputs, positions, started_s, step_ms, batch_size, audio_s, passes, silent_ms))
+        else:
+            self._silent_ms += step_ms

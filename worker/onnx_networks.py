@@ -1,4 +1,4 @@
-"""Small ONNX networks, which run on the CPU and on the thread that calls them."""
+"""ONNX networks, which run on the CPU and on the thread that calls them."""
 
 from typing import Any
 

@@ -41,7 +41,7 @@ class Telemetry:
         """`now_s` is of the monotonic clock. A step counts if it served a session. Of a `Timed` engine, passes do."""
         self.audio_s_total += report.audio_s
         self._audio_s += report.audio_s
-        self._busy_s += report.step_ms / 1000
+        self._busy_s += (report.silent_ms + report.step_ms) / 1000
         if report.passes is not None:
             self.load.observe([one.pass_ms for one in report.passes], now_s)
             self._step_ms.extend(one.pass_ms for one in report.passes)

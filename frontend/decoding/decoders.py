@@ -41,7 +41,8 @@ log = structlog.get_logger(__name__)
 
 
 class Decoders:
-    """Created once per process. `run` starts the decoder server for the first recording, and keeps it alive."""
+    """Created once per process. `run` starts the decoder server for the first recording or live stream, and keeps it
+    alive."""
 
     def __init__(self, most: int, patience_s: float, *, most_live: int = 0, stall_s: float = STALL_S) -> None:
         """`most` decode at the same time; others wait in order, for at most `patience_s`.
@@ -60,7 +61,7 @@ class Decoders:
         self._numbers = 0
         self._link: DecoderLink | None = None
         self._needed = asyncio.Event()
-        """Set by the first recording: many processes decode none."""
+        """Set by the first recording or live stream: many processes decode none."""
         self._up = asyncio.Event()
         self._sandbox_told = False
         self.idle_bytes = 0
@@ -87,7 +88,7 @@ class Decoders:
         return None if self._link is None else self._link.pid
 
     async def run(self) -> None:
-        """Start the server for the first recording, and again whenever it ends; runs until cancelled."""
+        """Start the server when it is needed, and again whenever it ends; runs until cancelled."""
         await self._needed.wait()
         failures = 0
         while True:
@@ -192,6 +193,7 @@ class Decoders:
     async def _start(
         self, source: Source, max_duration_s: float | None, *, strict: bool, separation: Separation | None
     ) -> tuple[DecoderLink, int, "asyncio.Future[Ending | None]", Reading]:
+        self._needed.set()  # the server starts while the recording is stored
         await self._take_place()
         ending: asyncio.Future[Ending | None] | None = None
         try:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from shared.events import SAMPLE_RATE_HZ
 from shared.session_options import SessionOptions
 from tests.bench.screen import Screen, Script
-from worker.engines.base import Engine, Output
+from worker.engines.base import Engine, Output, Timed
 
 CHUNK_SAMPLES = 320
 STAGGER_S = 1.3
@@ -42,7 +42,8 @@ class Clock:
         wall_s, cpu_s = time.perf_counter() - wall_s, time.process_time() - cpu_s
         self.cpu_s += cpu_s
         if self._kind == "fixed":
-            return outputs, FIXED_STEP_S if outputs else 0.0
+            ended = self._engine.take_passes() if isinstance(self._engine, Timed) else outputs
+            return outputs, FIXED_STEP_S if ended else 0.0
         return outputs, min(cpu_s, wall_s) if self._kind == "cpu" else wall_s
 
 

@@ -209,7 +209,7 @@ def test_check_names_the_setting_and_knows_that_downloads_can_be_forbidden(
 
 @pytest.mark.parametrize("name", ["models/small/int8", "whisper-small", "two words/model"])
 @pytest.mark.parametrize("way", ["check", "offline", "download"])
-def test_what_is_no_name_of_a_repository_is_told(
+def test_invalid_repository_name_is_reported(
     asked: list[str], monkeypatch: pytest.MonkeyPatch, name: str, way: str
 ) -> None:
     """Nothing can be downloaded under such a name: usually it is a directory that does not exist."""

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from shared.events import SAMPLE_RATE_HZ
+from shared.session_options import SessionOptions
 from tests.bench.scoring import edits, normalised
-from tests.engine_sessions import by_session, drained, finals, lent, partials, text_of
+from tests.engine_sessions import Outputs, by_session, drained, finals, lent, partials, text_of
 from tests.integration.whisper_sessions import FILE, LIVE, shared_model
 from tests.speech import SENTENCES, silence, synthesise
 from worker.engines.base import Final, Partial, Timed
@@ -37,24 +38,49 @@ def single() -> Iterator[WhisperEngine]:
     yield from lent(shared_model())
 
 
+def begin(engine: WhisperEngine, options: SessionOptions = ENGLISH) -> Outputs:
+    """Session "a", whose window is being decoded, and its first outputs."""
+    engine.take_passes()
+    engine.open("a", options)
+    engine.feed("a", SPOKEN[: 2 * SAMPLE_RATE_HZ])
+    outputs = by_session(engine.step())
+    assert engine.take_passes() == []
+    assert engine.ready()
+    return outputs
+
+
 def test_audio_that_comes_while_a_window_is_decoded_is_heard(engine: WhisperEngine) -> None:
-    engine.open("a", ENGLISH)
-    outputs = []
-    for start in range(0, len(SPOKEN), SAMPLE_RATE_HZ // 2):
-        engine.feed("a", SPOKEN[start : start + SAMPLE_RATE_HZ // 2])
-        outputs += by_session(engine.step()).get("a", [])
+    outputs = begin(engine)["a"]
+    engine.feed("a", SPOKEN[2 * SAMPLE_RATE_HZ :])
     engine.finish("a")
     outputs += drained(engine)["a"]
     assert edits(normalised(SENTENCES[4]), normalised(text_of(outputs))) <= 1
     assert partials(outputs)
 
 
+def test_audio_that_is_being_decoded_is_backlog(engine: WhisperEngine) -> None:
+    begin(engine)
+    engine._interval_ms = 10_000.0  # as after a slow pass of another session
+    assert engine.absorbed_samples("a") < SAMPLE_RATE_HZ
+
+
+@pytest.mark.parametrize("configured", [False, True])
+def test_commit_while_a_window_is_decoded_ends_the_segment(engine: WhisperEngine, configured: bool) -> None:
+    outputs = begin(engine)["a"]
+    if configured:
+        engine.configure("a", replace(ENGLISH, words=False))
+    engine.commit("a")
+    outputs += drained(engine)["a"]
+    [final] = finals(outputs)
+    assert final.text
+    assert final.words, "options change with the next segment"
+
+
 def test_session_that_is_closed_while_its_window_is_decoded_is_forgotten(engine: WhisperEngine) -> None:
-    for session_id in ("a", "b"):
-        engine.open(session_id, ENGLISH)
-        engine.feed(session_id, SPOKEN)
-    engine.step()
+    begin(engine)
     engine.close("a")
+    engine.open("b", ENGLISH)
+    engine.feed("b", SPOKEN)
     engine.finish("b")
     outputs = drained(engine)
     assert set(outputs) == {"b"}
@@ -62,19 +88,21 @@ def test_session_that_is_closed_while_its_window_is_decoded_is_forgotten(engine:
     assert not engine.ready()
 
 
-def test_each_window_is_a_pass_of_its_own(engine: WhisperEngine) -> None:
+@pytest.mark.parametrize(("options", "sessions"), [(ENGLISH, 1), (replace(ENGLISH, partials=False), 3)])
+def test_windows_share_a_pass_where_nobody_waits_for_words(
+    engine: WhisperEngine, options: SessionOptions, sessions: int
+) -> None:
     assert isinstance(engine, Timed)
     engine.take_passes()
     for session_id in ("a", "b", "c"):
-        engine.open(session_id, ENGLISH)
+        engine.open(session_id, options)
         engine.feed(session_id, SPOKEN[: 2 * SAMPLE_RATE_HZ])
         engine.finish(session_id)
     outputs = drained(engine)
+    assert [len(finals(outputs[session_id])) for session_id in ("a", "b", "c")] == [1, 1, 1]
     passes = engine.take_passes()
-    assert len(passes) >= sum(len(finals(outputs[session_id])) for session_id in ("a", "b", "c")) >= 3
-    assert {one.sessions for one in passes} == {1}
+    assert {one.sessions for one in passes} == {sessions}
     assert all(one.pass_ms > 0 for one in passes)
-    assert engine.take_passes() == []
 
 
 def test_recording_and_live_speech_take_turns_on_one_thread(single: WhisperEngine) -> None:

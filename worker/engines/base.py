@@ -208,10 +208,10 @@ class Engine(Protocol):
         """Remove the session at once; there is no more output for it. Unknown ids are ignored."""
 
     def step(self) -> list[tuple[str, Output]]:
-        """One batched pass over every session that has enough new audio; empty if none has.
+        """Work on sessions that have enough new audio, in one batched pass over all of them or in several passes.
 
-        The caller repeats it until it returns nothing, then waits for the next command. Outputs of one
-        session are in order.
+        The caller repeats it as long as the engine is `ready`. Outputs of one session are in order. A step may return
+        nothing.
         """
 
     def ready(self) -> bool:

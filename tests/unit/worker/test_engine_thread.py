@@ -10,7 +10,7 @@ import pytest
 from shared.session_options import CommitDelay, SessionOptions
 from tests.limits import limit_s
 from worker.engine_thread import _IDLE_WAIT_S, Configure, EngineThread, Feed, Open, StepReport
-from worker.engines.base import Finished, Partial, PassTime
+from worker.engines.base import Finished, Output, Partial, PassTime
 from worker.engines.echo import EchoEngine
 
 
@@ -52,11 +52,50 @@ def test_setting_counts_for_sessions_that_choose_no_commit_delay(has_commit_dela
     assert engine.given == [unset, CommitDelay.FAST, unset]
 
 
-@pytest.mark.parametrize(("step_ms", "model_ms", "pass_ms"), [(20.0, 130.0, 130.0), (150.0, 130.0, 150.0)])
-def test_pass_may_begin_before_the_step_that_gives_its_output(step_ms: float, model_ms: float, pass_ms: float) -> None:
-    partial = Partial(0, "hello", 0, 16_000, model_ms)
-    report = StepReport([("a", partial), ("a", Finished())], {}, 0.0, step_ms, 1, 0.08)
+@pytest.mark.parametrize(
+    ("step_ms", "passes", "pass_ms"),
+    [
+        pytest.param(20.0, [PassTime(130.0, 1)], 130.0, id="begun in an earlier step"),
+        pytest.param(150.0, [PassTime(130.0, 1)], 150.0, id="begun in this step"),
+        pytest.param(20.0, None, 20.0, id="an engine that does not report its passes"),
+    ],
+)
+def test_pass_may_begin_before_the_step_that_gives_its_output(
+    step_ms: float, passes: list[PassTime] | None, pass_ms: float
+) -> None:
+    partial = Partial(0, "hello", 0, 16_000, 130.0)
+    report = StepReport([("a", partial), ("a", Finished())], {}, 0.0, step_ms, 1, 0.08, passes)
     assert [report.pass_ms(output) for _, output in report.outputs] == [pass_ms, step_ms]
+
+
+class SilentEngine(EchoEngine):
+    """Of its first steps nothing comes."""
+
+    def __init__(self) -> None:
+        super().__init__(slots=2)
+        self.silent = 3
+
+    def ready(self) -> bool:
+        return self.silent > 0 or super().ready()
+
+    def step(self) -> list[tuple[str, Output]]:
+        if self.silent > 0:
+            self.silent -= 1
+            return []
+        return super().step()
+
+
+def test_report_has_the_time_of_the_silent_steps_before_it() -> None:
+    reports: queue.Queue[StepReport | BaseException] = queue.Queue()
+    thread = EngineThread(SilentEngine(), reports.put, reports.put, CommitDelay.BALANCED)
+    thread.start()
+    while thread._engine.ready():
+        pass
+    thread.post([Open("a", SessionOptions(), 0, 0), Feed("a", np.zeros(16_000, np.float32))])
+    report = reports.get(timeout=limit_s(10))
+    thread.stop(10)
+    assert isinstance(report, StepReport)
+    assert report.silent_ms > 0
 
 
 class GatheringEngine(EchoEngine):

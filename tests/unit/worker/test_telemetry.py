@@ -45,6 +45,12 @@ def test_passes_of_a_paced_engine_count_though_they_say_nothing() -> None:
     assert telemetry.take_interval()[1] == 4.0, "the mean of three and five sessions"
 
 
+def test_silent_steps_count_as_busy() -> None:
+    telemetry = Telemetry()
+    telemetry.observe_step(StepReport([], {}, 0.0, 100.0, 0, 1.0, silent_ms=300.0), 5.0)
+    assert telemetry.take_interval()[0] == pytest.approx(0.4)
+
+
 def test_other_engines_count_steps_that_say_something() -> None:
     telemetry = Telemetry()
     telemetry.observe_step(StepReport([], {}, 0.0, 90.0, 0, 0.08), 5.0)

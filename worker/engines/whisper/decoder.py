@@ -148,7 +148,7 @@ class WhisperDecoder:
         return [answer for answer in answers if answer is not None]
 
     def start(self, job: Job) -> Future[Heard]:
-        """Decode a job by itself, on a thread of its own."""
+        """Decode a job by itself, as soon as a thread is free."""
         job = _with_lead(job)
         [batch] = batched([self._shape(job)], 1, self._placement.limits)
         return self._pool.submit(lambda: self._run_batch([job], batch)[0])
@@ -157,8 +157,8 @@ class WhisperDecoder:
         """The probability of each language in each of these segments of speech. `is_live`: as in `Job`."""
         if self._english:
             return [{ENGLISH: 1.0}] * len(pcms)
-        if is_live and self._onnx is not None:
-            return list(self._pool.map(self._detected_alone, pcms))
+        if is_live and self._onnx is not None:  # on this thread: the others may be busy with windows
+            return list(map(self._detected_alone, pcms))
         windows = sorted(range(len(pcms)), key=lambda index: len(pcms[index]))
         found: list[Probabilities] = [{}] * len(pcms)
         groups = [windows[start : start + MAX_DETECTED] for start in range(0, len(windows), MAX_DETECTED)]

@@ -4,7 +4,8 @@ Each step endpoints the new audio of all sessions, decodes windows that are due,
 chooses windows; the decoder turns them into words, and the session turns words into outputs.
 
 Windows that share a batch are decoded within a step. Others are decoded while steps continue, one on each thread: a
-thread that is free takes the next window at once. A live session waits for its window, and nothing in it changes.
+thread that is free takes the next window at once. A live session waits for its window: in the meantime it takes audio
+and options, and nothing else in it changes.
 """
 
 import time
@@ -195,9 +196,8 @@ class WhisperEngine:
         return any(session.is_live or session.is_speaking for session in live)
 
     def _free(self) -> list[Session]:
-        """All sessions but the live ones that wait for a window."""
-        waiting = [one.wanted.session for one in self._running if not one.wanted.session.is_recording]
-        return [session for session in self._sessions.values() if session not in waiting]
+        """All sessions but those that wait for a window."""
+        return [session for session in self._sessions.values() if not session.is_waiting]
 
     def _endpoint(self) -> None:
         for session in self._free():
@@ -229,13 +229,14 @@ class WhisperEngine:
 
     def _decode_live(self, live: list[Pass], recorded: list[Pass]) -> None:
         """Decode windows of live sessions, and one window of a recording at a time beside them."""
-        if live and not self._decoder.decodes_singly:
+        shows_words = any(session.is_live for session in self._sessions.values())
+        if live and not (shows_words and self._decoder.decodes_singly):
             self._start_recording(recorded)
             self._take(0.0)
             self._decode(live[: self._settings.max_jobs])
             return
         free = self._live_at_once - sum(not one.wanted.session.is_recording for one in self._running)
-        for one in live[:free]:
+        for one in live[: max(0, free)]:
             self._start(one)
         self._start_recording(recorded)
         self._take(POLL_S if free > len(live) else None)
@@ -248,6 +249,7 @@ class WhisperEngine:
             self._start(following)
 
     def _start(self, wanted: Pass) -> None:
+        wanted.session.is_waiting = not wanted.session.is_recording
         self._running.append(_Running(wanted, time.perf_counter(), self._decoder.start(wanted.job())))
 
     def _take(self, timeout_s: float | None) -> None:
@@ -255,7 +257,8 @@ class WhisperEngine:
         done, _ = wait([one.answer for one in self._running], timeout_s, FIRST_COMPLETED)
         running, self._running = self._running, [one for one in self._running if one.answer not in done]
         for one in running:
-            if one.answer in done and one.wanted.session in self._sessions.values():
+            if one.answer in done:
+                one.wanted.session.is_waiting = False
                 self._hear([one.wanted], [one.answer.result()], one.started_s)
 
     def _decode(self, passes: list[Pass]) -> None:
@@ -264,11 +267,12 @@ class WhisperEngine:
             self._hear(passes, self._decoder.run([one.job() for one in passes]), started_s)
 
     def _hear(self, passes: list[Pass], heard: list[Heard], started_s: float) -> None:
-        """Give sessions the answers of windows that were decoded together."""
+        """Give sessions that are still open the answers of windows that were decoded together."""
         model_ms = (time.perf_counter() - started_s) * 1000
         for one, answer in zip(passes, heard, strict=True):
-            one.session.take_heard(one, answer, model_ms)
-        self._passes.append(PassTime(model_ms, len(passes)))
+            if one.session in self._sessions.values():
+                one.session.take_heard(one, answer, model_ms)
+        self._passes.append(PassTime(model_ms, len({one.session for one in passes})))
         if not passes[0].session.is_recording:
             speaking = sum(session.is_live and session.is_speaking for session in self._sessions.values())
             self._interval_ms = interval_ms(model_ms, speaking, self._live_at_once, self._settings)

@@ -79,6 +79,8 @@ class Session(ABC):
         self._languages = languages
         self._options = self._segment_options = self._taken(options)
         self._segment = place.segment
+        self.is_waiting = False
+        """Whether a window of it is being decoded, and nothing else of it may change."""
         self.decoded_s = 0.0
         """When the engine last decoded a window of it in parallel with live sessions, or opened it."""
 
@@ -260,8 +262,8 @@ class Session(ABC):
     def _needed_from_samples(self) -> int: ...
 
     def is_behind(self, interval_ms: float) -> bool:
-        """Whether there is audio to endpoint, to detect or to decode now."""
-        return self.unheard(1) is not None or bool(self.undetected() or self.due_passes(interval_ms))
+        """Whether there is audio to endpoint, to detect or to decode now, or that is being decoded."""
+        return self.is_waiting or self.unheard(1) is not None or bool(self.undetected() or self.due_passes(interval_ms))
 
     def absorbed_samples(self, interval_ms: float) -> int:
         """A part of a VAD window, and audio that is too short for another partial, wait only for more audio."""

@@ -47,6 +47,6 @@ class WhisperSettings:
     """The interval grows to this multiple of the time that a pass of each session takes, so that overload slows all
     sessions equally."""
     max_jobs: int = 16
-    """Windows in one step; more would make the step, and thus every session's wait, longer."""
+    """Windows that a step decodes in batches; more would make the step, and thus every session's wait, longer."""
     max_vad_windows: int = 1000
     """For each session and step: 32 s of audio, about 55 ms."""

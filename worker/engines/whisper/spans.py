@@ -46,9 +46,8 @@ class Spans:
         return Spans(tuple(span for span in cut if span.length_samples > 0))
 
     def pcm(self, audio: AudioBuffer) -> NDArray[np.float32]:
-        """The joined audio, `[samples]`."""
-        parts = [audio.between(span.start_samples, span.end_samples) for span in self.spans]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        """The joined audio, `[samples]`: a copy, since more audio may come while it is decoded."""
+        return np.concatenate([audio.between(span.start_samples, span.end_samples) for span in self.spans])
 
     def placed(self, words: Iterable[HeardWord]) -> Iterator[HeardWord]:
         """Words of the joined audio, with times in the session."""

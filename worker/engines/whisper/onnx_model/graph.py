@@ -53,6 +53,7 @@ class Graph:
         self._weights_bytes = 0
 
     def constant(self, values: Any) -> str:
+        """The caller does not change `values` afterwards."""
         name = f"constant_{len(self._constants)}"
         array = np.asarray(values, order="C")
         is_large = array.nbytes >= LARGE_BYTES
