@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import structlog
@@ -17,21 +17,11 @@ from numpy.typing import NDArray
 
 from shared.events import SAMPLE_RATE_HZ
 from shared.session_options import CommitDelay, SessionOptions
-from worker.engines.base import (
-    Engine,
-    Final,
-    History,
-    Output,
-    Paced,
-    Partial,
-    PassTime,
-    Remembering,
-    Timed,
-    TurnTaking,
-)
+from worker.engines.base import Engine, History, Output, Paced, Partial, PassTime, Remembering, Timed, TurnTaking
+from worker.engines.base import Final as FinalText
 from worker.gpu_memory import GpuMemory, GpuMemoryWatch
 
-_IDLE_WAIT_S = 1.0
+_IDLE_WAIT_S: Final = 1.0
 
 log = structlog.get_logger()
 
@@ -110,7 +100,7 @@ class StepReport:
 
         That of a `Timed` engine may have begun in an earlier step.
         """
-        if self.passes is None or not isinstance(output, Partial | Final):
+        if self.passes is None or not isinstance(output, Partial | FinalText):
             return self.step_ms
         return max(self.step_ms, output.model_ms)
 

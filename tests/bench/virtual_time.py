@@ -16,12 +16,12 @@ from worker.engines.base import Engine, Output, Timed
 CHUNK_SAMPLES = 320
 STAGGER_S = 1.3
 """Streams start apart, so that their pauses do not fall together."""
-FIXED_STEP_S = 0.12
+FIXED_PASS_S = 0.12
 """About the duration of a pass of one stream on a common CPU."""
 
 
 class Clock:
-    """How long a step of the engine takes: by the wall, by the processor, or always the same."""
+    """How long a step of the engine takes: by the wall, by the processor, or the same for each pass."""
 
     def __init__(self, engine: Engine, kind: str) -> None:
         """`kind`: `wall`, `cpu` or `fixed`. With `fixed`, the results do not depend on the machine's speed.
@@ -43,7 +43,7 @@ class Clock:
         self.cpu_s += cpu_s
         if self._kind == "fixed":
             ended = self._engine.take_passes() if isinstance(self._engine, Timed) else outputs
-            return outputs, FIXED_STEP_S if ended else 0.0
+            return outputs, FIXED_PASS_S if ended else 0.0
         return outputs, min(cpu_s, wall_s) if self._kind == "cpu" else wall_s
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from shared.events import SAMPLE_RATE_HZ
 from shared.session_options import SessionOptions
@@ -17,7 +18,6 @@ from worker.engines.whisper.engine import WhisperEngine, load
 from worker.engines.whisper.onnx_model.sessions import is_exact
 
 ENGLISH = replace(LIVE, language="en")
-SPOKEN = synthesise(SENTENCES[4])
 
 pytestmark = pytest.mark.skipif(not is_exact(), reason="This processor does not multiply 8-bit integers exactly.")
 
@@ -38,11 +38,15 @@ def single() -> Iterator[WhisperEngine]:
     yield from lent(shared_model())
 
 
-def begin(engine: WhisperEngine, options: SessionOptions = ENGLISH) -> Outputs:
+def spoken() -> NDArray[np.float32]:
+    return synthesise(SENTENCES[4])
+
+
+def begin(engine: WhisperEngine) -> Outputs:
     """Session "a", whose window is being decoded, and its first outputs."""
     engine.take_passes()
-    engine.open("a", options)
-    engine.feed("a", SPOKEN[: 2 * SAMPLE_RATE_HZ])
+    engine.open("a", ENGLISH)
+    engine.feed("a", spoken()[: 2 * SAMPLE_RATE_HZ])
     outputs = by_session(engine.step())
     assert engine.take_passes() == []
     assert engine.ready()
@@ -51,7 +55,7 @@ def begin(engine: WhisperEngine, options: SessionOptions = ENGLISH) -> Outputs:
 
 def test_audio_that_comes_while_a_window_is_decoded_is_heard(engine: WhisperEngine) -> None:
     outputs = begin(engine)["a"]
-    engine.feed("a", SPOKEN[2 * SAMPLE_RATE_HZ :])
+    engine.feed("a", spoken()[2 * SAMPLE_RATE_HZ :])
     engine.finish("a")
     outputs += drained(engine)["a"]
     assert edits(normalised(SENTENCES[4]), normalised(text_of(outputs))) <= 1
@@ -80,7 +84,7 @@ def test_session_that_is_closed_while_its_window_is_decoded_is_forgotten(engine:
     begin(engine)
     engine.close("a")
     engine.open("b", ENGLISH)
-    engine.feed("b", SPOKEN)
+    engine.feed("b", spoken())
     engine.finish("b")
     outputs = drained(engine)
     assert set(outputs) == {"b"}
@@ -96,7 +100,7 @@ def test_windows_share_a_pass_where_nobody_waits_for_words(
     engine.take_passes()
     for session_id in ("a", "b", "c"):
         engine.open(session_id, options)
-        engine.feed(session_id, SPOKEN[: 2 * SAMPLE_RATE_HZ])
+        engine.feed(session_id, spoken()[: 2 * SAMPLE_RATE_HZ])
         engine.finish(session_id)
     outputs = drained(engine)
     assert [len(finals(outputs[session_id])) for session_id in ("a", "b", "c")] == [1, 1, 1]
@@ -112,6 +116,6 @@ def test_recording_and_live_speech_take_turns_on_one_thread(single: WhisperEngin
     single.finish("a")
     order = []
     for start in range(0, 6 * SAMPLE_RATE_HZ, SAMPLE_RATE_HZ):
-        single.feed("b", np.tile(SPOKEN, 3)[start : start + SAMPLE_RATE_HZ])
+        single.feed("b", np.tile(spoken(), 3)[start : start + SAMPLE_RATE_HZ])
         order += [(session_id, type(output)) for session_id, output in single.step()]
     assert min(order.count(("a", Final)), order.count(("b", Partial))) >= 2

@@ -1,6 +1,7 @@
 """What the engine's thread tells the engine of a session's options."""
 
 import queue
+import threading
 from dataclasses import replace
 from typing import Any
 
@@ -74,6 +75,7 @@ class SilentEngine(EchoEngine):
     def __init__(self) -> None:
         super().__init__(slots=2)
         self.silent = 3
+        self.all_silent = threading.Event()
 
     def ready(self) -> bool:
         return self.silent > 0 or super().ready()
@@ -81,16 +83,18 @@ class SilentEngine(EchoEngine):
     def step(self) -> list[tuple[str, Output]]:
         if self.silent > 0:
             self.silent -= 1
+            if not self.silent:
+                self.all_silent.set()
             return []
         return super().step()
 
 
 def test_report_has_the_time_of_the_silent_steps_before_it() -> None:
     reports: queue.Queue[StepReport | BaseException] = queue.Queue()
-    thread = EngineThread(SilentEngine(), reports.put, reports.put, CommitDelay.BALANCED)
+    engine = SilentEngine()
+    thread = EngineThread(engine, reports.put, reports.put, CommitDelay.BALANCED)
     thread.start()
-    while thread._engine.ready():
-        pass
+    assert engine.all_silent.wait(limit_s(10))
     thread.post([Open("a", SessionOptions(), 0, 0), Feed("a", np.zeros(16_000, np.float32))])
     report = reports.get(timeout=limit_s(10))
     thread.stop(10)

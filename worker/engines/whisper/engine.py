@@ -172,8 +172,7 @@ class WhisperEngine:
 
     def ready(self) -> bool:
         sessions = self._sessions.values()
-        behind = any(session.has_outputs() or session.is_behind(self._interval_ms) for session in sessions)
-        return behind or bool(self._running)
+        return bool(self._running) or any(one.has_outputs() or one.is_behind(self._interval_ms) for one in sessions)
 
     def take_passes(self) -> list[PassTime]:
         """See `worker.engines.base.Timed`."""
