@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Self
 
+import uvloop
+
 from shared.audio.blocks import BLOCK_BYTES
 from shared.audio.damage import MAX_WARNINGS, AudioWarning
 from shared.audio.tracks import TRACK_SAMPLE_BYTES, Separation
@@ -60,11 +62,12 @@ class Reading:
     ) -> Self:
         """Takes the readable end. `size_bytes` is the size of the file; the number of tracks is set in `separation`."""
         reader = asyncio.StreamReader(limit=BLOCK_BYTES)
-        file = os.fdopen(pipe.take_readable(), "rb", buffering=0)
+        loop = asyncio.get_running_loop()
+        # uvloop closes the descriptor, and then the file: by then another thread may have a file of the same number.
+        owns_descriptor = not isinstance(loop, uvloop.Loop)
+        file = os.fdopen(pipe.take_readable(), "rb", buffering=0, closefd=owns_descriptor)
         try:
-            transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-                lambda: asyncio.StreamReaderProtocol(reader), file
-            )
+            transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), file)
         except BaseException:
             file.close()
             raise
