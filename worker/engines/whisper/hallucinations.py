@@ -66,8 +66,8 @@ def voiced_part(
         if count >= limit and not _is_sure(words[count]):
             break
         count += 1
-    if len(words) > limit:
-        count = min(count, _silent_repetition(words))
+    is_cut = len(words) > min(limit, count)
+    count = min(count, _silent_repetition(words, anywhere=is_cut))
     return tuple(words[: min(count, _loop_start(words))])
 
 
@@ -75,16 +75,20 @@ def _is_sure(word: HeardWord) -> bool:
     return word.probability >= SURE_PROBABILITY and not _is_instant(word)
 
 
-def _silent_repetition(words: Sequence[HeardWord]) -> int:
+def _silent_repetition(words: Sequence[HeardWord], *, anywhere: bool) -> int:
     """The index of the first repetition of several words of which one has no sound; the number of words if none is.
 
-    Decoders write a short phrase twice or more often, mostly if it is quiet.
+    Decoders write a short phrase twice or more often, mostly if it is quiet. Unless `anywhere`, only the last words can
+    be one: what follows a repetition has been heard.
     """
     spelled = [normalised(word.text) for word in words]
     for start in range(2, len(words)):
         for length in range(2, min(LONGEST_REPEATED_WORDS, start) + 1):
+            again = words[start : start + length]
+            if not anywhere and again[-1] is not words[-1]:
+                continue
             said_again = spelled[start : start + length] == spelled[start - length : start]
-            if said_again and any(_is_instant(word) for word in words[start : start + length]):
+            if said_again and any(_is_instant(word) for word in again):
                 return start
     return len(words)
 

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from math import ceil
 
 import pytest
@@ -38,8 +39,26 @@ def test_repeated_words_are_believed_if_there_is_voice_for_them() -> None:
 def test_phrase_that_is_repeated_without_sound_is_written_once() -> None:
     said = [(" room", 0.0, 0.17), (" service,", 0.17, 0.33), (" room", 0.33, 0.33), (" service.", 0.33, 0.63)]
     heard = tuple(word(*one) for one in said)
+    assert texts(voiced_part(heard, voiced_s=1.5, voice_end_samples=FAR, spaced=True)) == "room service,"
+    sounding = (*heard[:2], word(" room", 0.33, 0.4), word(" service.", 0.4, 0.63))
+    assert (
+        texts(voiced_part(sounding, voiced_s=1.5, voice_end_samples=FAR, spaced=True)) == "room service, room service."
+    )
+
+
+def test_phrase_without_sound_before_other_words_is_a_repetition_only_if_there_is_no_voice_for_it() -> None:
+    """The aligner gives some words no sound."""
+    said = [(" room", 0.0, 0.17), (" service,", 0.17, 0.33), (" room", 0.33, 0.33), (" service.", 0.33, 0.63)]
+    heard = tuple(word(*one) for one in (*said, (" please.", 0.63, 1.0)))
+    assert texts(voiced_part(heard, voiced_s=1.5, voice_end_samples=FAR, spaced=True)).endswith("please.")
     assert texts(voiced_part(heard, voiced_s=0.3, voice_end_samples=FAR, spaced=True)) == "room service,"
-    assert texts(voiced_part(heard, voiced_s=1.5, voice_end_samples=FAR, spaced=True)) == "room service, room service."
+
+
+def test_phrase_whose_repetition_ends_after_the_voice_is_written_once() -> None:
+    """Its beginning alone would be written otherwise, and the next window would go on from there."""
+    heard = words("one two one two three", word_s=0.2)
+    instant = (*heard[:2], replace(heard[2], end_samples=heard[2].start_samples), *heard[3:])
+    assert texts(voiced_part(instant, voiced_s=2.0, voice_end_samples=heard[2].start_samples, spaced=True)) == "one two"
 
 
 def test_last_word_ends_where_its_letters_can_end() -> None:
