@@ -202,6 +202,7 @@ class Recording(Session):
         window = self._window_of(done)
         window.model_ms += model_ms
         words = list(self._believed(done, heard))
+        shortened = with_end(words)
         voiced = sum(one.closed.voiced_windows for one in window.segments)
         wordless = is_wordless(heard.log_probability, heard.no_speech_probability, voiced)
         outruns = outruns_voice(len(heard.words), len(words), heard.word_probability, voiced)
@@ -211,10 +212,9 @@ class Recording(Session):
             self._halve(window)
             return
         window.rest = None
-        if words:
-            shortened = with_end(words)
+        if shortened and (words or wordless):  # an answer without words says nothing of the voice after it
             window.rest = self._rest(window, done, shortened[-1])
-            words = list(shortened) if window.rest else words
+            words = list(shortened) if words and window.rest else words
         window.words += [(word, heard) for word in words]
         while self._windows and self._windows[0].rest is None:
             self._finish(self._windows.popleft())

@@ -220,6 +220,18 @@ def test_rest_that_the_decoder_left_out_is_decoded_by_itself() -> None:
     assert [final.segment for final in played.finals] == [0, 1, 2, 3]
 
 
+def test_rest_is_decoded_if_all_that_was_heard_seems_to_be_no_words() -> None:
+    """Such an answer covers only the beginning of the voice."""
+
+    def stops_at_once(wanted: Pass, _: Job, heard: Heard) -> Heard:
+        if wanted.spans.start_samples > said.words[0].start_samples:
+            return heard
+        return replace(heard, words=heard.words[:1], log_probability=-2.1, no_speech_probability=0.66)
+
+    said = sentences(1)
+    assert play(recording(), said, decoder=stops_at_once).text == SENTENCE
+
+
 def test_rest_is_found_if_the_last_word_seems_to_last_to_the_end() -> None:
     def stops(wanted: Pass, _: Job, heard: Heard) -> Heard:
         last = heard.words[:33][-1]
