@@ -23,6 +23,8 @@ LIKELY_PROBABILITY = 0.5
 FOREIGN_PROBABILITY = 0.25
 FOREIGN_SPEECH_S = 1.0
 """This much speech whose language is less likely than this is probably in another one."""
+DETECT_AT_S = (0.5, 1.0, 2.0, 4.0)
+"""Amounts of speech of a segment after which its language is detected, until it is settled."""
 SETTLED_SPEECH_S = 4.0
 """After this much speech the likeliest language stays fixed."""
 
@@ -86,6 +88,13 @@ class SpokenLanguage:
     def wants_more(self) -> bool:
         """Whether more of the latest segment may change the language."""
         return self.heard_s < SETTLED_SPEECH_S and not self.is_likely
+
+    def is_due(self, speech_s: float, *, ends: bool) -> bool:
+        """Whether to detect the language of a segment with this much speech; `ends`: no more of it is expected."""
+        first_s = MIN_SPEECH_S if self.is_settled else 0.0
+        due = any(first_s <= at_s <= speech_s and at_s > self.heard_s for at_s in DETECT_AT_S)
+        last = ends and not self.is_settled and speech_s > self.heard_s
+        return self.wants_more and (due or last)
 
     def hear(self, probabilities: Probabilities, speech_s: float) -> None:
         """Add the detection of a segment of speech, in place of an earlier one of the same segment."""

@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 from shared.events import SAMPLE_RATE_HZ
 from shared.session_options import CommitDelay, SessionOptions
 from worker.engines.base import History, Partial
-from worker.engines.keyterms.spans import SENTENCE_MARKS
 from worker.engines.speech.audio_buffer import AudioBuffer
 from worker.engines.speech.segment_queue import Kind
 from worker.engines.speech.segmenter import Closed, Opened, SegmenterSettings
 from worker.engines.whisper.guards import MIN_VOICED_WINDOWS
 from worker.engines.whisper.hallucinations import with_end, without_echo
 from worker.engines.whisper.jobs import MAX_NEW_TOKENS, TOKENS_PER_S, Heard, Job
-from worker.engines.whisper.languages import MIN_SPEECH_S, Probabilities, SpokenLanguage
+from worker.engines.whisper.languages import Probabilities, SpokenLanguage
 from worker.engines.whisper.recalling import recalled_words, spelled
 from worker.engines.whisper.session import SAMPLES_PER_MS, Pass, Place, Session, wire_words
 from worker.engines.whisper.settings import LiveSettings
@@ -32,8 +31,6 @@ from worker.engines.whisper.window import RollingWindow
 from worker.engines.whisper.words import HeardWord
 from worker.turns.judge import TurnJudge
 
-DETECT_AT_S = (0.5, 1.0, 2.0, 4.0)
-"""Amounts of speech of a segment after which its language is detected, until it is settled."""
 SPARE_PARTIAL_TOKENS = 6
 """A pass may find words that the previous one missed at its edge."""
 VAD_STEP_WINDOWS = 8
@@ -131,11 +128,8 @@ class LiveSession(Session):
         start = self._closed_segment_samples if closed else self._segment_samples
         end = closed.end_samples if closed else self.endpointing.segmenter.position_samples
         speech_s = (end - start) / SAMPLE_RATE_HZ
-        first_s = MIN_SPEECH_S if self._language.is_settled else 0.0
-        due = any(first_s <= at_s <= speech_s and at_s > self._language.heard_s for at_s in DETECT_AT_S)
         ends = closed is not None or (self.endpointing.segmenter.quiet_end_samples and not self._language.current)
-        last = bool(ends) and not self._language.is_settled and speech_s > self._language.heard_s
-        return [Span(start, end)] if self._language.wants_more and (due or last) else []
+        return [Span(start, end)] if self._language.is_due(speech_s, ends=bool(ends)) else []
 
     def take_detected(self, span: Span, probabilities: Probabilities) -> None:
         before = self._language.current
@@ -303,20 +297,17 @@ class LiveSession(Session):
 
     def _end_long_segment(self, language: str, model_ms: float) -> None:
         """A final for the settled words of a segment that has become long, with all that were shown as settled."""
-        settled = self._transcript.settled
-        for count in range(len(settled) - 1, max(self._shown_settled, 1) - 1, -1):
-            last = settled[count - 1]
-            length_s = (last.end_samples - self._segment_samples) / SAMPLE_RATE_HZ
-            ends = last.mark.startswith(SENTENCE_MARKS)
-            if length_s >= (self._settings.sentence_s if ends else self._settings.segment_s):
-                words = self._transcript.cut(count)
-                span = Span(self._segment_samples, last.end_samples)
-                spoken = Span(self._spoken_samples, last.end_samples)
-                self._queue.put(self._final(words, span, spoken, language, model_ms))
-                self._segment += 1
-                self._segment_samples = self._spoken_samples = last.end_samples
-                self._shown, self._shown_settled = ("", ""), 0
-                return
+        least_s = self._settings.sentence_s, self._settings.segment_s
+        count = self._transcript.long_part(max(self._shown_settled, 1), self._segment_samples, *least_s)
+        if not count:
+            return
+        words = self._transcript.cut(count)
+        start_samples, end_samples = self._segment_samples, words[-1].end_samples
+        spoken = Span(self._spoken_samples, end_samples)
+        self._queue.put(self._final(words, Span(start_samples, end_samples), spoken, language, model_ms))
+        self._segment += 1
+        self._segment_samples = self._spoken_samples = end_samples
+        self._shown, self._shown_settled = ("", ""), 0
 
     # The window
 

@@ -12,6 +12,7 @@ from math import inf
 
 from shared.events import SAMPLE_RATE_HZ
 from shared.session_options import CommitDelay
+from worker.engines.keyterms.spans import SENTENCE_MARKS
 from worker.engines.speech.agreement import normalised
 from worker.engines.whisper.shown import ShownWords, common_words
 from worker.engines.whisper.words import HeardWord
@@ -141,6 +142,18 @@ class Transcript:
         self.context += words
         self._hypotheses.clear()
         self._shown.clear()
+
+    def long_part(self, least: int, start_samples: int, sentence_s: float, segment_s: float) -> int:
+        """How many settled words, `least` or more, end a sentence `sentence_s` or more after a position.
+
+        Or any word, at `segment_s`. 0 if none do; the last settled word, whose mark is open, never does.
+        """
+        for count in range(len(self.settled) - 1, least - 1, -1):
+            last = self.settled[count - 1]
+            length_s = (last.end_samples - start_samples) / SAMPLE_RATE_HZ
+            if length_s >= (sentence_s if last.mark.startswith(SENTENCE_MARKS) else segment_s):
+                return count
+        return 0
 
     def cut(self, count: int) -> tuple[HeardWord, ...]:
         """End the open segment after its first `count` settled words, and return them."""

@@ -103,6 +103,22 @@ def test_restricted_session_takes_no_other_language() -> None:
     assert language.current == "en"
 
 
+def test_language_is_detected_at_growing_lengths_until_it_is_settled() -> None:
+    language = SpokenLanguage(())
+    assert not language.is_due(0.4, ends=False)
+    assert language.is_due(0.4, ends=True)
+    assert language.is_due(0.6, ends=False)
+    language.hear({"en": 0.4, "de": 0.3, "es": 0.3}, 0.6)
+    assert not language.is_due(0.9, ends=False)
+    assert language.is_due(0.9, ends=True)
+    assert language.is_due(1.1, ends=False)
+    language.hear(ENGLISH, 3.0)
+    assert not language.is_due(9.0, ends=False)
+    language.end_stretch()
+    assert not language.is_due(1.5, ends=True)
+    assert language.is_due(2.0, ends=False)
+
+
 @pytest.mark.parametrize("languages", [(), ("de", "es")])
 @given(
     st.lists(
