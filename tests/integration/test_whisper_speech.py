@@ -72,8 +72,9 @@ def test_short_utterance_is_written_once(engine: WhisperEngine, text: str, optio
         ("Hello.", 5, 0.3, ENGLISH_FILE),
         ("Happy birthday!", 3, 0.3, replace(QUIET, language="en")),
         ("Happy birthday!", 3, 0.3, ENGLISH_FILE),
+        ("No.", 5, 1.3, ENGLISH_FILE),
     ],
-    ids=["hello-live", "hello-file", "birthday-live", "birthday-file"],
+    ids=["hello-live", "hello-file", "birthday-live", "birthday-file", "no-file"],
 )
 def test_what_is_said_again_is_written_again(
     engine: WhisperEngine, text: str, count: int, pause_s: float, options: SessionOptions

@@ -12,6 +12,7 @@ from math import ceil
 from shared.events import SAMPLE_RATE_HZ
 from worker.engines.speech.agreement import normalised
 from worker.engines.whisper.guards import LONGEST_REPEATED_WORDS
+from worker.engines.whisper.voice import Voice
 from worker.engines.whisper.words import HeardWord
 
 WORDS_PER_S = 5.5
@@ -66,8 +67,9 @@ def voiced_part(
         if count >= limit and not _is_sure(words[count]):
             break
         count += 1
-    is_cut = len(words) > min(limit, count)
-    count = min(count, _silent_repetition(words, anywhere=is_cut))
+    too_many = len(words) > min(limit, count)
+    if too_many or spaced:
+        count = min(count, _silent_repetition(words, anywhere=too_many))
     return tuple(words[: min(count, _loop_start(words))])
 
 
@@ -85,7 +87,7 @@ def _silent_repetition(words: Sequence[HeardWord], *, anywhere: bool) -> int:
     for start in range(2, len(words)):
         for length in range(2, min(LONGEST_REPEATED_WORDS, start) + 1):
             again = words[start : start + length]
-            if not anywhere and again[-1] is not words[-1]:
+            if not anywhere and start + length != len(words):
                 continue
             said_again = spelled[start : start + length] == spelled[start - length : start]
             if said_again and any(_is_instant(word) for word in again):
@@ -120,21 +122,23 @@ def _is_stutter(words: Sequence[HeardWord]) -> bool:
     return all(one.text.startswith("-") and normalised(one.text).strip("-") == first for one in words[1:])
 
 
-def with_end(words: Sequence[HeardWord]) -> tuple[HeardWord, ...]:
+def with_end(words: Sequence[HeardWord], voice: Voice) -> tuple[HeardWord, ...]:
     """The words; the last one has the usual length of such a word if it would be too long for any.
 
-    If the decoder stops too early, the aligner adds to the last word all of the speech after it.
+    If the decoder stops too early, the aligner adds to the last word all of the speech after it. It also adds the pause
+    before a word, which is not counted.
     """
     if not words:
         return ()
     last = words[-1]
+    start_samples = voice.start_after(last.start_samples)
     digits = sum(character.isdigit() for character in last.text)
     letters = len(last.text.strip()) - digits
     longest_s = LONGEST_WORD_S + LONGEST_LETTER_S * letters + LONGEST_DIGIT_S * digits
-    if last.end_samples - last.start_samples <= longest_s * SAMPLE_RATE_HZ:
+    if last.end_samples - start_samples <= longest_s * SAMPLE_RATE_HZ:
         return tuple(words)
     usual_s = USUAL_WORD_S + USUAL_LETTER_S * letters + USUAL_DIGIT_S * digits
-    return (*words[:-1], replace(last, end_samples=last.start_samples + round(usual_s * SAMPLE_RATE_HZ)))
+    return (*words[:-1], replace(last, end_samples=start_samples + round(usual_s * SAMPLE_RATE_HZ)))
 
 
 def without_echo(words: Sequence[HeardWord], settled: Sequence[HeardWord]) -> tuple[HeardWord, ...]:

@@ -251,7 +251,7 @@ class LiveSession(Session):
 
     def _decodes_rest(self, heard: Heard, closed: Closed) -> bool:
         """If the decoder has stopped before the end of a segment, settle what it has said: the rest is next."""
-        words, since = with_end(heard.words), self._since_samples()
+        words, since = with_end(heard.words, self._voice), self._since_samples()
         if not words or words[-1].end_samples <= since or self._is_translated():
             return False
         voiced_s = self._voice.seconds(words[-1].end_samples, closed.end_samples)

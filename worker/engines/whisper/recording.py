@@ -5,7 +5,7 @@ depends on the audio alone, so the same recording always gives the same text. In
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, pairwise
 from math import inf
@@ -25,6 +25,7 @@ from worker.engines.whisper.guards import is_wordless, outruns_voice
 from worker.engines.whisper.hallucinations import with_end
 from worker.engines.whisper.jobs import Heard, Job
 from worker.engines.whisper.languages import Probabilities, likeliest, seems_foreign, surely_spoken
+from worker.engines.whisper.left_out import rest_start
 from worker.engines.whisper.session import Pass, Place, Session
 from worker.engines.whisper.spans import Span, Spans
 from worker.engines.whisper.words import HeardWord, mean_confidence
@@ -35,13 +36,6 @@ LONGEST_PAUSE_S = 2.0
 """Segments that are farther apart are not joined."""
 SETTLING_S = 30.0
 """The language of a recording is detected in this much speech at its beginning."""
-REST_S = 1.0
-"""With this much voice after its last word, the decoder has stopped too early; the rest is decoded by itself. Measured
-on 80 windows: at most 0.42 s, except one of 4.1 s where the decoder had left out words."""
-SEGMENT_REST_S = 0.3
-"""The same for whole segments: a decoder often writes a repeated sentence only once."""
-JOINT_S = 0.2
-"""The aligner is not exact at the joints of spans: the last word may take this much of the next segment's voice."""
 BEAM_BELOW = -0.1
 """Measured: a beam for all windows corrects nothing more."""
 SEGMENTER = SegmenterSettings(
@@ -202,7 +196,7 @@ class Recording(Session):
         window = self._window_of(done)
         window.model_ms += model_ms
         words = list(self._believed(done, heard))
-        shortened = with_end(words)
+        shortened = with_end(words, self._voice)
         voiced = sum(one.closed.voiced_windows for one in window.segments)
         wordless = is_wordless(heard.log_probability, heard.no_speech_probability, voiced)
         outruns = outruns_voice(len(heard.words), len(words), heard.word_probability, voiced)
@@ -212,8 +206,9 @@ class Recording(Session):
             self._halve(window)
             return
         window.rest = None
-        if shortened and (words or wordless):  # an answer without words says nothing of the voice after it
-            window.rest = self._rest(window, done, shortened[-1])
+        is_first = done.spans.start_samples == window.segments[0].span.start_samples
+        if shortened and (words or (wordless and is_first)):  # one unlikely word may be all that a decoder says
+            window.rest = self._rest(window, done, shortened)
             words = list(shortened) if words and window.rest else words
         window.words += [(word, heard) for word in words]
         while self._windows and self._windows[0].rest is None:
@@ -227,28 +222,15 @@ class Recording(Session):
         for segments in (window.segments[middle:], window.segments[:middle]):
             self._windows.insert(index, _window(segments, window.model_ms))
 
-    def _rest(self, window: _Window, done: Pass, last: HeardWord) -> Spans | None:
+    def _rest(self, window: _Window, done: Pass, words: Sequence[HeardWord]) -> Spans | None:
         """The part after the last word that the decoder has left out; None if that is all that it heard.
 
         It begins later than what was decoded: from the same audio the decoder would give the same words, without end.
         """
-        end_samples = last.end_samples
-        if end_samples <= done.spans.start_samples:  # its words have no length
+        if words[-1].end_samples <= done.spans.start_samples:  # its words have no length
             return None
-        if self._voice.seconds(end_samples, done.end_samples) >= REST_S:
-            return done.spans.between(end_samples, done.end_samples)
-        unsaid = [one.span.start_samples for one in window.segments if self._is_unsaid(one.span, last)]
-        if unsaid and self._voice.seconds(unsaid[0], done.end_samples) >= SEGMENT_REST_S:
-            return done.spans.between(unsaid[0], done.end_samples)
-        return None
-
-    def _is_unsaid(self, span: Span, last: HeardWord) -> bool:
-        """Whether a segment begins after the last word, or in it and hardly before its end.
-
-        A word that begins in the segment is said there, though it may have little voice: the VAD finds some later.
-        """
-        is_joint = self._voice.seconds(span.start_samples, last.end_samples) < JOINT_S
-        return last.start_samples < span.start_samples and is_joint and span.end_samples > last.end_samples
+        start_samples = rest_start(words, [one.span for one in window.segments], self._voice, done.end_samples)
+        return None if start_samples is None else done.spans.between(start_samples, done.end_samples)
 
     def _believed(self, done: Pass, heard: Heard) -> tuple[HeardWord, ...]:
         words = tuple(done.spans.placed(heard.words))
@@ -262,17 +244,16 @@ class Recording(Session):
         words = deque(window.words)
         for one, after in zip(window.segments, [*window.segments[1:], None], strict=True):
             own: list[tuple[HeardWord, Heard]] = []
-            while words and (after is None or self._is_before(words[0][0], after.span.start_samples)):
+            while words and (after is None or self._is_before(words[0][0], after)):
                 own.append(words.popleft())
             scores = _scores(own)
             outputs = self._outputs(one, tuple(word for word, _ in own), scores, window.model_ms)
             self._queue.answer(one.closed, *outputs)
         self._voice.forget_before(window.segments[-1].span.end_samples)
 
-    def _is_before(self, word: HeardWord, position_samples: int) -> bool:
-        """Whether most of a word's voice lies before a position. The aligner is not exact at the joints of spans."""
-        before = self._voice.seconds(word.start_samples, position_samples)
-        return before >= self._voice.seconds(position_samples, word.end_samples)
+    def _is_before(self, word: HeardWord, after: _Segment) -> bool:
+        """Whether a word is said before a segment; the aligner is not exact at the joints of spans."""
+        return self._voice.lies_before(after.span.start_samples, word.start_samples, word.end_samples)
 
     def _outputs(
         self, segment: _Segment, words: tuple[HeardWord, ...], scores: Scores, model_ms: float

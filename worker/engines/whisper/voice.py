@@ -26,6 +26,17 @@ class Voice:
         count = bisect_right(self._ends, end_samples) - bisect_left(self._ends, start_samples)
         return max(0, count) * WINDOW_SAMPLES / SAMPLE_RATE_HZ
 
+    def start_after(self, position_samples: int) -> int:
+        """Where the first voice after a position starts; the position, if there is voice at it or none after it."""
+        index = bisect_right(self._ends, position_samples)
+        if index == len(self._ends):
+            return position_samples
+        return max(position_samples, self._ends[index] - WINDOW_SAMPLES)
+
+    def lies_before(self, position_samples: int, start_samples: int, end_samples: int) -> bool:
+        """Whether at least half of the voice from `start_samples` to `end_samples` lies before a position."""
+        return self.seconds(start_samples, position_samples) >= self.seconds(position_samples, end_samples)
+
     def end_before(self, position_samples: int) -> int | None:
         """Where the last voice before a position ends."""
         count = bisect_right(self._ends, position_samples)

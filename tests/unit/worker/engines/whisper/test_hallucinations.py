@@ -1,6 +1,7 @@
 from dataclasses import replace
 from math import ceil
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from worker.engines.whisper.hallucinations import (
     with_end,
     without_echo,
 )
+from worker.engines.whisper.voice import Voice
 from worker.engines.whisper.words import HeardWord
 
 FAR = 3600 * SAMPLE_RATE_HZ
@@ -64,13 +66,23 @@ def test_phrase_whose_repetition_ends_after_the_voice_is_written_once() -> None:
 def test_last_word_ends_where_its_letters_can_end() -> None:
     """The aligner adds to it what the decoder has left out."""
     heard = (word(" than", 1.0, 1.2), word(" was.", 1.2, 6.0))
-    [before, last] = with_end(heard)
+    [before, last] = with_end(heard, Voice())
     assert (before, last.text, last.start_samples, last.end_samples) == (heard[0], " was", 19_200, 25_760)
-    assert with_end((word(" was.", 1.2, 2.4),)) == (word(" was.", 1.2, 2.4),)
-    assert with_end((word(" Donaudampfschifffahrt", 0.0, 3.0),)) == (word(" Donaudampfschifffahrt", 0.0, 3.0),)
+    assert with_end((word(" was.", 1.2, 2.4),), Voice()) == (word(" was.", 1.2, 2.4),)
+    assert with_end((word(" Donaudampfschifffahrt", 0.0, 3.0),), Voice()) == (word(" Donaudampfschifffahrt", 0.0, 3.0),)
     number = (word(" 5552233.", 0.0, 4.4),)
-    assert with_end(number) == number, "each digit is a spoken word"
-    assert with_end(()) == ()
+    assert with_end(number, Voice()) == number, "each digit is a spoken word"
+    assert with_end((), Voice()) == ()
+
+
+def test_pause_that_the_aligner_adds_to_the_last_word_does_not_count() -> None:
+    voice = Voice()
+    for start_s in (0, 3):
+        voice.hear(start_s * SAMPLE_RATE_HZ, np.ones(20), 0.5)
+    heard = (word(" go.", 0.7, 3.6),)
+    assert with_end(heard, voice) == heard
+    [shortened] = with_end((word(" go.", 0.5, 3.6),), voice)
+    assert shortened.end_samples < SAMPLE_RATE_HZ, "it begins in the voice before the pause"
 
 
 def test_more_words_are_believed_if_the_decoder_is_sure_of_them() -> None:

@@ -288,6 +288,47 @@ def test_repeated_sentence_that_the_decoder_wrote_once_is_decoded_again() -> Non
     assert len(played.passes) == 2
 
 
+def test_repeated_words_with_wrong_times_are_not_decoded_again() -> None:
+    """They sound alike, so the aligner may take the third one for the second."""
+
+    def hurries(_: Pass, __: Job, heard: Heard) -> Heard:
+        *before, last = heard.words
+        middle = (before[-1].start_samples + before[-1].end_samples) // 2
+        placed = replace(before[-1], end_samples=middle), replace(last, start_samples=middle)
+        return replace(heard, words=(*before[:-1], *placed[:1], replace(placed[1], end_samples=before[-1].end_samples)))
+
+    played = play(recording(), speech("hello.", "hello.", "hello.", word_s=0.48), decoder=hurries)
+    assert played.text == "hello. hello. hello."
+    assert len(played.passes) == 1
+
+
+def test_repetition_that_the_decoder_left_out_is_decoded_again() -> None:
+    def says_two(_: Pass, __: Job, heard: Heard) -> Heard:
+        return replace(heard, words=heard.words[:2])
+
+    played = play(recording(), speech("hello.", "hello.", "hello.", word_s=0.48), decoder=says_two)
+    assert played.text == "hello. hello. hello."
+    assert segments_of(played) == [3, 1]
+
+
+def test_sentence_after_a_repetition_in_one_breath_is_decoded() -> None:
+    def stops(_: Pass, __: Job, heard: Heard) -> Heard:
+        return replace(heard, words=heard.words[:2])
+
+    said = "bye bye.", "see you.", "so long."
+    played = play(recording(), speech(*said), decoder=stops)
+    assert played.text == " ".join(said)
+
+
+def test_laughter_is_decoded_twice_at_most() -> None:
+    def laughs(_: Pass, __: Job, heard: Heard) -> Heard:
+        return replace(answer(heard.words[:1], log_probability=-1.5, no_speech_probability=0.7))
+
+    played = play(recording(), speech("ha ha ha ha ha ha", "ha ha ha ha ha", word_s=0.5), decoder=laughs)
+    assert played.finals == []
+    assert len(played.passes) == 2
+
+
 def test_end_of_a_sentence_that_the_decoder_left_out_is_decoded_by_itself() -> None:
     """Here 1.2 s, the last three words."""
 

@@ -31,6 +31,22 @@ def test_end_before_is_the_end_of_the_last_voice() -> None:
     assert heard.end_before(windows(9)) == windows(5)
 
 
+def test_start_after_is_where_the_next_voice_starts() -> None:
+    heard = voice(0.9, 0.0, 0.0, 0.9)
+    assert heard.start_after(0) == 0
+    assert heard.start_after(windows(0.5)) == windows(0.5), "there is voice"
+    assert heard.start_after(windows(1)) == heard.start_after(windows(2.5)) == windows(3)
+    assert heard.start_after(windows(4)) == windows(4), "there is no more"
+
+
+def test_voice_lies_before_a_position_if_half_of_it_does() -> None:
+    heard = voice(0.9, 0.9, 0.0, 0.0, 0.9, 0.9)
+    assert heard.lies_before(windows(3), 0, windows(6))
+    assert heard.lies_before(windows(3), 0, windows(5))
+    assert not heard.lies_before(windows(3), windows(1.5), windows(6))
+    assert heard.lies_before(windows(4), windows(2), windows(4)), "there is no voice"
+
+
 def test_successive_probabilities_add_up_and_can_be_forgotten() -> None:
     heard = voice(0.9, 0.9)
     heard.hear(windows(2), np.array([0.0, 0.9], np.float32), 0.3)

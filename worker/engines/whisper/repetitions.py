@@ -1,0 +1,48 @@
+"""Phrases that are said several times in a row. Decoders and aligners take one for another. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from worker.engines.speech.agreement import normalised
+from worker.engines.whisper.guards import LONGEST_REPEATED_WORDS
+from worker.engines.whisper.words import HeardWord
+
+
+def repetition(words: Sequence[HeardWord]) -> tuple[int, int]:
+    """The words of the shortest phrase that is repeated at the end, and how many times in a row it is said there.
+
+    If none is, all words once.
+    """
+    texts = _normalised(words)
+    for length in range(1, min(LONGEST_REPEATED_WORDS, len(texts) // 2) + 1):
+        phrase, times = texts[-length:], 1
+        while texts[-length * (times + 1) : -length * times] == phrase:
+            times += 1
+        if times > 1:
+            return length, times
+    return len(texts), 1
+
+
+def goes_on_repeating(words: Sequence[HeardWord], settled: Sequence[HeardWord]) -> bool:
+    """Whether words only repeat, twice or more often, the phrase at the end of the settled words."""
+    length, times = repetition(words)
+    whole = times > 1 and length * times == len(words)
+    return whole and _normalised(settled[-length:]) == _normalised(words[:length])
+
+
+def recounted(doubted: Sequence[HeardWord], alone: Sequence[HeardWord]) -> tuple[HeardWord, ...]:
+    """Repetitions of one phrase, as often as another answer says it; all of them if that has other words."""
+    phrase = _normalised(doubted[-repetition(doubted)[0] :])
+    times = len(alone) // len(phrase)
+    if not alone or len(alone) == len(doubted) or _normalised(alone) != phrase * times:
+        return tuple(doubted)
+    if len(alone) > len(doubted):
+        return tuple(alone)
+    return tuple(
+        replace(word, start_samples=one.start_samples, end_samples=one.end_samples)
+        for word, one in zip(doubted[-len(alone) :], alone, strict=True)
+    )
+
+
+def _normalised(words: Sequence[HeardWord]) -> list[str]:
+    return [normalised(word.text) for word in words]
