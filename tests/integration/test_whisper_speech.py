@@ -72,9 +72,10 @@ def test_short_utterance_is_written_once(engine: WhisperEngine, text: str, optio
         ("Hello.", 5, 0.3, ENGLISH_FILE),
         ("Happy birthday!", 3, 0.3, replace(QUIET, language="en")),
         ("Happy birthday!", 3, 0.3, ENGLISH_FILE),
+        ("Stop.", 4, 0.8, replace(QUIET, language="en")),
         ("No.", 5, 1.3, ENGLISH_FILE),
     ],
-    ids=["hello-live", "hello-file", "birthday-live", "birthday-file", "no-file"],
+    ids=["hello-live", "hello-file", "birthday-live", "birthday-file", "stop-live", "no-file"],
 )
 def test_what_is_said_again_is_written_again(
     engine: WhisperEngine, text: str, count: int, pause_s: float, options: SessionOptions

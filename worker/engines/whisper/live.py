@@ -23,6 +23,7 @@ from worker.engines.whisper.hallucinations import with_end, without_echo
 from worker.engines.whisper.jobs import MAX_NEW_TOKENS, TOKENS_PER_S, Heard, Job
 from worker.engines.whisper.languages import Probabilities, SpokenLanguage
 from worker.engines.whisper.recalling import recalled_words, spelled
+from worker.engines.whisper.repetitions import goes_on_repeating, recounted
 from worker.engines.whisper.session import SAMPLES_PER_MS, Pass, Place, Session, wire_words
 from worker.engines.whisper.settings import LiveSettings
 from worker.engines.whisper.spans import Span
@@ -67,6 +68,8 @@ class LiveSession(Session):
         self._partial_tokens = 0
         self._alone = False
         """Whether the next pass is decoded without context."""
+        self._doubted: tuple[int, Heard] | None = None
+        """An answer whose repetitions are counted again without context, after where its audio ends."""
         self._closing: tuple[int, Heard, float] | None = None
         self._language = SpokenLanguage(options.languages or ())
 
@@ -197,15 +200,15 @@ class LiveSession(Session):
 
     def take_heard(self, done: Pass, heard: Heard, model_ms: float) -> None:
         heard = replace(heard, words=self._believed(done, heard))
-        words = heard.words
-        if not words and not self._alone and self._is_deaf(done):
-            self._alone = True
+        doubted, self._doubted = self._doubted, None
+        if doubted and doubted[0] == done.end_samples and done.kind is not Kind.PARTIAL:
+            heard, self._alone = replace(doubted[1], words=recounted(doubted[1].words, heard.words)), False
+        elif not self._alone and self._retries_alone(done, heard):
             return
-        was_alone = self._alone
+        was_alone, self._alone = self._alone, False
         if was_alone:  # the answer does not contain the mark before it
             mark, mark_tokens = self._transcript.open_mark
             heard = replace(heard, lead=mark, lead_tokens=mark_tokens)
-        self._alone = False
         self._heard_samples = max(self._heard_samples, done.end_samples)
         self._partial_tokens = heard.token_count
         if done.kind is Kind.FINAL:
@@ -221,10 +224,9 @@ class LiveSession(Session):
         delay = self._segment_options.commit_delay or CommitDelay.BALANCED
         rule = self._settings.rules[delay] if self._may_settle() else NEVER
         if done.kind is Kind.CLOSING:
-            self._transcript.hear_end(words, heard.lead, heard.lead_tokens, done.end_samples)
+            self._transcript.hear_end(heard.words, heard.lead, heard.lead_tokens, done.end_samples)
         else:
-            self._transcript.hear(words, heard.lead, heard.lead_tokens, done.end_samples, rule)
-        if done.kind is Kind.PARTIAL:
+            self._transcript.hear(heard.words, heard.lead, heard.lead_tokens, done.end_samples, rule)
             self._end_long_segment(heard.language, model_ms)
         self._show(done, model_ms)
         if done.kind is Kind.PARTIAL:
@@ -241,6 +243,15 @@ class LiveSession(Session):
         """Whether words can be settled before their segment ends."""
         in_doubt = self._segment_options.language is None and self._language.wants_more
         return not self._is_translated() and not in_doubt
+
+    def _retries_alone(self, done: Pass, heard: Heard) -> bool:
+        """Decode the same again without context if that may have spoilt the answer; whether it is."""
+        begins_and_ends = done.kind is not Kind.PARTIAL and not self._transcript.settled
+        if not heard.words:
+            self._alone = self._is_deaf(done)
+        elif begins_and_ends and goes_on_repeating(heard.words, self._transcript.context):
+            self._alone, self._doubted = True, (done.end_samples, heard)
+        return self._alone
 
     def _is_deaf(self, done: Pass) -> bool:
         """Whether the decoder finds no words in much speech: forced words can end its text."""
@@ -297,16 +308,16 @@ class LiveSession(Session):
 
     def _end_long_segment(self, language: str, model_ms: float) -> None:
         """A final for the settled words of a segment that has become long, with all that were shown as settled."""
-        least_s = self._settings.sentence_s, self._settings.segment_s
-        count = self._transcript.long_part(max(self._shown_settled, 1), self._segment_samples, *least_s)
+        settings, least = self._settings, max(self._shown_settled, 1)
+        count = self._transcript.long_part(least, self._segment_samples, settings.sentence_s, settings.segment_s)
         if not count:
             return
         words = self._transcript.cut(count)
-        start_samples, end_samples = self._segment_samples, words[-1].end_samples
-        spoken = Span(self._spoken_samples, end_samples)
-        self._queue.put(self._final(words, Span(start_samples, end_samples), spoken, language, model_ms))
+        span = Span(self._segment_samples, words[-1].end_samples)
+        spoken = Span(self._spoken_samples, span.end_samples)
+        self._queue.put(self._final(words, span, spoken, language, model_ms))
         self._segment += 1
-        self._segment_samples = self._spoken_samples = end_samples
+        self._segment_samples = self._spoken_samples = span.end_samples
         self._shown, self._shown_settled = ("", ""), 0
 
     # The window
@@ -328,6 +339,7 @@ class LiveSession(Session):
 
     def _cut_window(self, end_samples: int) -> None:
         """Keep the last settled words, if they lie within `context_s`, and what follows them."""
+        self._doubted = None  # its context changes
         context = self._transcript.context
         limit = round(self._settings.context_s * SAMPLE_RATE_HZ)
         count = self._window.words_within(context, limit, end_samples) if context else 0

@@ -14,6 +14,7 @@ from shared.events import SAMPLE_RATE_HZ
 from shared.session_options import CommitDelay
 from worker.engines.keyterms.spans import SENTENCE_MARKS
 from worker.engines.speech.agreement import normalised
+from worker.engines.whisper.repetitions import goes_on_repeating
 from worker.engines.whisper.shown import ShownWords, common_words
 from worker.engines.whisper.words import HeardWord
 
@@ -173,6 +174,8 @@ class Transcript:
         last = self._hypotheses[-1]
         agreed = min((common_words(one.words, last.words) for one in self._hypotheses), default=0)
         agreed = min(agreed, _repetition_start(last.words))
+        if not self.settled and goes_on_repeating(last.words, self.context):  # counted when the segment ends
+            agreed = 0
         count = 0
         for word in last.words:
             behind_s = (last.edge_samples - word.end_samples) / SAMPLE_RATE_HZ

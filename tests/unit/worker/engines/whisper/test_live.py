@@ -1,6 +1,7 @@
 """A live session whose words are known: what it decodes, what it shows, and what it settles."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -9,9 +10,18 @@ from hypothesis import strategies as st
 
 from shared.events import SAMPLE_RATE_HZ, Scores
 from shared.session_options import CommitDelay, Mode, SessionOptions
-from tests.unit.worker.engines.whisper.heard_words import tokens, word
-from tests.unit.worker.engines.whisper.whisper_speech import Played, answer, play, speech
+from tests.unit.worker.engines.whisper.heard_words import tokens, word, words
+from tests.unit.worker.engines.whisper.whisper_speech import (
+    INTERVAL_MS,
+    Played,
+    Speech,
+    answer,
+    drain,
+    play,
+    speech,
+)
 from worker.engines.base import Committed, Final, Finished, History, Partial, SettledWord, SpeechStarted, SpeechStopped
+from worker.engines.speech.segment_queue import Kind
 from worker.engines.speech.segmenter import SegmenterSettings
 from worker.engines.whisper.jobs import Heard, Job
 from worker.engines.whisper.live import LiveSession
@@ -253,6 +263,69 @@ def test_short_sentence_that_repeats_the_one_before_is_written_again() -> None:
     played = play(session(), said, decoder=deaf)
     check_contract(played)
     assert [final.text for final in played.finals] == ["Hip hip hooray!"] * 2
+
+
+def twice(heard: Heard) -> Heard:
+    """Its words once more, and all of them in half of the time."""
+    if not heard.words:
+        return heard
+    start, end = heard.words[0].start_samples, heard.words[-1].end_samples
+    again = heard.words * 2
+    edges = [start + (end - start) * index // len(again) for index in range(len(again) + 1)]
+    placed = zip(again, edges, edges[1:], strict=False)
+    return replace(heard, words=tuple(replace(one, start_samples=a, end_samples=b) for one, a, b in placed))
+
+
+def miscounts(_: Pass, job: Job, heard: Heard) -> Heard:
+    return twice(heard) if job.forced else heard
+
+
+@pytest.mark.parametrize("partials", [True, False])
+def test_repetitions_are_counted_without_context(partials: bool) -> None:
+    """With the earlier ones before them, decoders write one too many."""
+    played = play(session(replace(ENGLISH, partials=partials)), speech(*["Stop."] * 4), decoder=miscounts)
+    check_contract(played)
+    assert [final.text for final in played.finals] == ["Stop."] * 4
+
+
+def test_repetitions_stay_if_other_words_are_heard_without_context() -> None:
+    def mishears(wanted: Pass, job: Job, heard: Heard) -> Heard:
+        if job.forced or wanted.end_samples < said.words[-1].start_samples:
+            return miscounts(wanted, job, heard)
+        return replace(heard, words=tuple(word(" stub", 0.1, 0.4) for _ in heard.words))
+
+    said = speech("Go stop.", "Stop.")
+    said.is_strict = False
+    played = play(session(), said, decoder=mishears)
+    check_contract(played)
+    assert [final.text for final in played.finals] == ["Go stop.", "Stop. Stop."]
+    assert not played.jobs[-1].forced, "it was decoded without context"
+
+
+def test_answer_to_an_earlier_doubt_is_not_taken_for_more_audio() -> None:
+    """The speaker goes on while the repetitions are decoded, and the segment ends before they are counted again."""
+    parts = *words("Stop.", 0.5, 0.4), *words("Stop stop", 2.5, 0.4), *words("please now.", 3.6, 0.3)
+    said = Speech(parts, 6 * SAMPLE_RATE_HZ)
+    live, played, first_samples = session(), Played(), round(3.55 * SAMPLE_RATE_HZ)
+
+    def goes_on(wanted: Pass, _: Job, heard: Heard) -> Heard:
+        if wanted.kind is Kind.CLOSING and len(heard.words) == 2 and not live.endpointing.finished:
+            live.endpointing.audio.append(np.zeros(said.length_samples - first_samples, np.float32))
+            live.endpointing.finish()
+        return heard
+
+    for start, end in pairwise((0, 16_000, 32_000, 40_000, 48_000, first_samples)):
+        live.endpointing.audio.append(np.zeros(end - start, np.float32))
+        drain(live, said, played, decoder=goes_on, language=lambda _: "en", interval_ms=INTERVAL_MS)
+    check_contract(played)
+    assert [final.text for final in played.finals] == ["Stop.", "Stop stop please now."]
+
+
+@pytest.mark.parametrize("word_s", [0.3, 0.4, 0.6])
+def test_repetitions_in_one_breath_are_all_written(word_s: float) -> None:
+    played = play(session(), speech("I said no no no.", "We go home go home go home.", word_s=word_s))
+    check_contract(played)
+    assert played.text == "I said no no no. We go home go home go home."
 
 
 # --- languages ------------------------------------------------------------------------------------------------------
