@@ -63,7 +63,7 @@ class Reading:
         """Takes the readable end. `size_bytes` is the size of the file; the number of tracks is set in `separation`."""
         reader = asyncio.StreamReader(limit=BLOCK_BYTES)
         loop = asyncio.get_running_loop()
-        # uvloop closes the descriptor, and then the file: by then another thread may have a file of the same number.
+        # uvloop closes the descriptor itself, before the file: by then another thread may have a file of that number.
         owns_descriptor = not isinstance(loop, uvloop.Loop)
         file = os.fdopen(pipe.take_readable(), "rb", buffering=0, closefd=owns_descriptor)
         try:
