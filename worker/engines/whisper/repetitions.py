@@ -1,4 +1,4 @@
-"""Phrases that are said several times in a row. Decoders and aligners take one for another. Pure."""
+"""Phrases that are said several times in a row: decoders miscount them, and aligners confuse them. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,6 +6,9 @@ from dataclasses import replace
 from worker.engines.speech.agreement import normalised
 from worker.engines.whisper.guards import LONGEST_REPEATED_WORDS
 from worker.engines.whisper.words import HeardWord
+
+REPEATED_WORDS = 3
+"""If a word is said this many times in a row, its count is known when the segment ends."""
 
 
 def repetition(words: Sequence[HeardWord]) -> tuple[int, int]:
@@ -28,6 +31,15 @@ def goes_on_repeating(words: Sequence[HeardWord], settled: Sequence[HeardWord]) 
     length, times = repetition(words)
     whole = times > 1 and length * times == len(words)
     return whole and _normalised(settled[-length:]) == _normalised(words[:length])
+
+
+def repeated_word_start(words: Sequence[HeardWord]) -> int:
+    """The index of the first word that is said `REPEATED_WORDS` times in a row; the number of words if none is."""
+    texts = _normalised(words)
+    for index in range(len(texts) - REPEATED_WORDS + 1):
+        if len(set(texts[index : index + REPEATED_WORDS])) == 1:
+            return index
+    return len(texts)
 
 
 def recounted(doubted: Sequence[HeardWord], alone: Sequence[HeardWord]) -> tuple[HeardWord, ...]:

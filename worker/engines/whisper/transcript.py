@@ -13,8 +13,7 @@ from math import inf
 from shared.events import SAMPLE_RATE_HZ
 from shared.session_options import CommitDelay
 from worker.engines.keyterms.spans import SENTENCE_MARKS
-from worker.engines.speech.agreement import normalised
-from worker.engines.whisper.repetitions import goes_on_repeating
+from worker.engines.whisper.repetitions import goes_on_repeating, repeated_word_start
 from worker.engines.whisper.shown import ShownWords, common_words
 from worker.engines.whisper.words import HeardWord
 
@@ -24,9 +23,6 @@ ALONE_LAG_S = 2.5
 """A word this far before the edge is settled by one hypothesis: audio came faster than it was decoded."""
 OVERDUE_S = 5.0
 """A word this far before the edge is settled although hypotheses differ; waiting longer does not help."""
-
-REPEATED_WORDS = 3
-"""If a word is said this many times in a row, its count is known when the segment ends: decoders miscount."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +169,7 @@ class Transcript:
         """How many words of the last hypothesis can be settled."""
         last = self._hypotheses[-1]
         agreed = min((common_words(one.words, last.words) for one in self._hypotheses), default=0)
-        agreed = min(agreed, _repetition_start(last.words))
+        agreed = min(agreed, repeated_word_start(last.words))
         if not self.settled and goes_on_repeating(last.words, self.context):  # counted when the segment ends
             agreed = 0
         count = 0
@@ -194,15 +190,6 @@ class Transcript:
         self.context += words
         for index, one in enumerate(self._hypotheses):
             self._hypotheses[index] = replace(one, words=one.words[count:])
-
-
-def _repetition_start(words: Sequence[HeardWord]) -> int:
-    """The index of the first word that is said `REPEATED_WORDS` times in a row; the number of words if none is."""
-    spelled = [normalised(word.text) for word in words]
-    for index in range(len(spelled) - REPEATED_WORDS + 1):
-        if len(set(spelled[index : index + REPEATED_WORDS])) == 1:
-            return index
-    return len(spelled)
 
 
 def _is_free(word: HeardWord, edge_samples: int, rule: Rule) -> bool:
