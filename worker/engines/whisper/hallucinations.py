@@ -13,7 +13,7 @@ from shared.events import SAMPLE_RATE_HZ
 from worker.engines.speech.agreement import normalised
 from worker.engines.whisper.guards import LONGEST_REPEATED_WORDS
 from worker.engines.whisper.voice import Voice
-from worker.engines.whisper.words import HeardWord
+from worker.engines.whisper.words import HeardWord, normalised_texts
 
 WORDS_PER_S = 5.5
 """Fast speech."""
@@ -83,14 +83,12 @@ def _silent_repetition(words: Sequence[HeardWord], *, anywhere: bool) -> int:
     Decoders write a short phrase twice or more often, mostly if it is quiet. Unless `anywhere`, only the last words can
     be one: what follows a repetition has been heard.
     """
-    spelled = [normalised(word.text) for word in words]
+    texts = normalised_texts(words)
     for start in range(2, len(words)):
         for length in range(2, min(LONGEST_REPEATED_WORDS, start) + 1):
-            again = words[start : start + length]
-            if not anywhere and start + length != len(words):
-                continue
-            said_again = spelled[start : start + length] == spelled[start - length : start]
-            if said_again and any(_is_instant(word) for word in again):
+            end = start + length
+            said_again = texts[start:end] == texts[start - length : start] and (anywhere or end == len(words))
+            if said_again and any(_is_instant(word) for word in words[start:end]):
                 return start
     return len(words)
 
@@ -144,10 +142,7 @@ def with_end(words: Sequence[HeardWord], voice: Voice) -> tuple[HeardWord, ...]:
 def without_echo(words: Sequence[HeardWord], settled: Sequence[HeardWord]) -> tuple[HeardWord, ...]:
     """The words, without those at the beginning that repeat the end of the settled ones at the same position."""
     for count in range(min(MAX_ECHO_WORDS, len(words), len(settled)), 0, -1):
-        same = all(
-            normalised(one.text) == normalised(other.text)
-            for one, other in zip(words[:count], settled[-count:], strict=True)
-        )
+        same = normalised_texts(words[:count]) == normalised_texts(settled[-count:])
         if same and words[0].start_samples < settled[-1].end_samples + ECHO_S * SAMPLE_RATE_HZ:
             return tuple(words[count:])
     return tuple(words)

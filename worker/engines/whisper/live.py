@@ -245,11 +245,11 @@ class LiveSession(Session):
         return not self._is_translated() and not in_doubt
 
     def _retries_alone(self, done: Pass, heard: Heard) -> bool:
-        """Decode the same again without context if that may have spoilt the answer; whether it is."""
-        begins_and_ends = done.kind is not Kind.PARTIAL and not self._transcript.settled
+        """Whether the same is decoded again without context, since the context may have caused the answer."""
+        is_whole = done.kind is not Kind.PARTIAL and not self._transcript.settled
         if not heard.words:
             self._alone = self._is_deaf(done)
-        elif begins_and_ends and goes_on_repeating(heard.words, self._transcript.context):
+        elif is_whole and goes_on_repeating(heard.words, self._transcript.context):
             self._alone, self._doubted = True, (done.end_samples, heard)
         return self._alone
 

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from worker.engines.speech.agreement import normalised
 from worker.engines.whisper.guards import LONGEST_REPEATED_WORDS
-from worker.engines.whisper.words import HeardWord
+from worker.engines.whisper.words import HeardWord, normalised_texts
 
 REPEATED_WORDS = 3
 """If a word is said this many times in a row, its count is known when the segment ends."""
@@ -16,7 +15,7 @@ def repetition(words: Sequence[HeardWord]) -> tuple[int, int]:
 
     If none is, all words once.
     """
-    texts = _normalised(words)
+    texts = normalised_texts(words)
     for length in range(1, min(LONGEST_REPEATED_WORDS, len(texts) // 2) + 1):
         phrase, times = texts[-length:], 1
         while texts[-length * (times + 1) : -length * times] == phrase:
@@ -30,12 +29,12 @@ def goes_on_repeating(words: Sequence[HeardWord], settled: Sequence[HeardWord]) 
     """Whether words only repeat, twice or more often, the phrase at the end of the settled words."""
     length, times = repetition(words)
     whole = times > 1 and length * times == len(words)
-    return whole and _normalised(settled[-length:]) == _normalised(words[:length])
+    return whole and normalised_texts(settled[-length:]) == normalised_texts(words[:length])
 
 
 def repeated_word_start(words: Sequence[HeardWord]) -> int:
     """The index of the first word that is said `REPEATED_WORDS` times in a row; the number of words if none is."""
-    texts = _normalised(words)
+    texts = normalised_texts(words)
     for index in range(len(texts) - REPEATED_WORDS + 1):
         if len(set(texts[index : index + REPEATED_WORDS])) == 1:
             return index
@@ -44,9 +43,9 @@ def repeated_word_start(words: Sequence[HeardWord]) -> int:
 
 def recounted(doubted: Sequence[HeardWord], alone: Sequence[HeardWord]) -> tuple[HeardWord, ...]:
     """Repetitions of one phrase, as often as another answer says it; all of them if that has other words."""
-    phrase = _normalised(doubted[-repetition(doubted)[0] :])
+    phrase = normalised_texts(doubted[-repetition(doubted)[0] :])
     times = len(alone) // len(phrase)
-    if not alone or len(alone) == len(doubted) or _normalised(alone) != phrase * times:
+    if not alone or len(alone) == len(doubted) or normalised_texts(alone) != phrase * times:
         return tuple(doubted)
     if len(alone) > len(doubted):
         return tuple(alone)
@@ -54,7 +53,3 @@ def recounted(doubted: Sequence[HeardWord], alone: Sequence[HeardWord]) -> tuple
         replace(word, start_samples=one.start_samples, end_samples=one.end_samples)
         for word, one in zip(doubted[-len(alone) :], alone, strict=True)
     )
-
-
-def _normalised(words: Sequence[HeardWord]) -> list[str]:
-    return [normalised(word.text) for word in words]

@@ -6,6 +6,7 @@ from itertools import accumulate
 from math import prod
 
 from shared.events import Usage
+from worker.engines.speech.agreement import normalised
 
 SAMPLES_PER_POSITION = 320
 """One encoder position, the unit of word times."""
@@ -43,6 +44,11 @@ class HeardWord:
         return replace(
             self, start_samples=max(0, self.start_samples - samples), end_samples=max(0, self.end_samples - samples)
         )
+
+
+def normalised_texts(words: Sequence[HeardWord]) -> list[str]:
+    """What is compared of words: their texts without case and punctuation."""
+    return [normalised(word.text) for word in words]
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,9 +43,8 @@ def test_phrase_that_is_repeated_without_sound_is_written_once() -> None:
     heard = tuple(word(*one) for one in said)
     assert texts(voiced_part(heard, voiced_s=1.5, voice_end_samples=FAR, spaced=True)) == "room service,"
     sounding = (*heard[:2], word(" room", 0.33, 0.4), word(" service.", 0.4, 0.63))
-    assert (
-        texts(voiced_part(sounding, voiced_s=1.5, voice_end_samples=FAR, spaced=True)) == "room service, room service."
-    )
+    both = voiced_part(sounding, voiced_s=1.5, voice_end_samples=FAR, spaced=True)
+    assert texts(both) == "room service, room service."
 
 
 def test_phrase_without_sound_before_other_words_is_a_repetition_only_if_there_is_no_voice_for_it() -> None:
