@@ -292,10 +292,10 @@ def test_repeated_words_with_wrong_times_are_not_decoded_again() -> None:
     """They sound alike, so the aligner may take the third one for the second."""
 
     def hurries(_: Pass, __: Job, heard: Heard) -> Heard:
-        *before, last = heard.words
-        middle = (before[-1].start_samples + before[-1].end_samples) // 2
-        placed = replace(before[-1], end_samples=middle), replace(last, start_samples=middle)
-        return replace(heard, words=(*before[:-1], *placed[:1], replace(placed[1], end_samples=before[-1].end_samples)))
+        first, second, third = heard.words
+        middle = (second.start_samples + second.end_samples) // 2
+        early = replace(third, start_samples=middle, end_samples=second.end_samples)
+        return replace(heard, words=(first, replace(second, end_samples=middle), early))
 
     played = play(recording(), speech("hello.", "hello.", "hello.", word_s=0.48), decoder=hurries)
     assert played.text == "hello. hello. hello."
@@ -322,7 +322,7 @@ def test_sentence_after_a_repetition_in_one_breath_is_decoded() -> None:
 
 def test_laughter_is_decoded_twice_at_most() -> None:
     def laughs(_: Pass, __: Job, heard: Heard) -> Heard:
-        return replace(answer(heard.words[:1], log_probability=-1.5, no_speech_probability=0.7))
+        return answer(heard.words[:1], log_probability=-1.5, no_speech_probability=0.7)
 
     played = play(recording(), speech("ha ha ha ha ha ha", "ha ha ha ha ha", word_s=0.5), decoder=laughs)
     assert played.finals == []
