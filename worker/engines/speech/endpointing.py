@@ -123,13 +123,14 @@ class Endpointing:
         """Drop audio that is no longer needed. One incomplete window may begin before a commit."""
         needed = self.segmenter.position_samples
         if self.segmenter.settings.turn_rule is not None and self._judge is not None:
-            needed = max(self.segmenter.needed_from_samples, needed - self._judge.heard_samples)
+            asked = max(self.segmenter.asked_from_samples, needed - self._judge.heard_samples)
+            needed = min(needed, asked)
         self.audio.forget_before(min(position_samples, needed))
 
     def _apply_wanted(self) -> None:
         if self._wanted is not self.detection and self.segmenter.start_samples is None:
             self.detection = self._wanted
-            self.segmenter.settings = turn_settings(self._own_settings, self._wanted)
+            self.segmenter.configure(turn_settings(self._own_settings, self._wanted))
             if self.segmenter.settings.turn_rule is not None and self._judge is not None:
                 self._judge.prepare()
 

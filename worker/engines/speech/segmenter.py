@@ -125,6 +125,8 @@ class _Pause:
 
 @dataclass(slots=True)
 class _Open:
+    turn_start_samples: int
+    """Questions are about all audio from here on."""
     start_samples: int
     speech_start_samples: int
     speech_end_samples: int
@@ -155,6 +157,12 @@ class Segmenter:
         return self._open.start_samples if self._open else None
 
     @property
+    def speech_start_samples(self) -> int:
+        """Where the speech of the open segment starts, after the pre-roll."""
+        assert self._open, "no segment is open"
+        return self._open.speech_start_samples
+
+    @property
     def speech_end_samples(self) -> int:
         """The end of the last window of speech in the open segment."""
         assert self._open, "no segment is open"
@@ -173,7 +181,12 @@ class Segmenter:
         """Audio before this position is in no open or future segment."""
         if self._open:
             return self._open.start_samples
-        return self._start
+        return max(self._floor_samples, min(self._start, self._faint_start_samples))
+
+    @property
+    def asked_from_samples(self) -> int:
+        """Questions are about no audio before this position."""
+        return self._open.turn_start_samples if self._open else self.needed_from_samples
 
     @property
     def free_windows(self) -> int | None:
@@ -185,6 +198,12 @@ class Segmenter:
             return MIN_ASKED_WINDOWS
         due_samples = max(rule.asks_ms[self._open.pause.asked] * SAMPLES_PER_MS, self._least_asked_samples)
         return max(1, min(MIN_ASKED_WINDOWS, -(-(due_samples - self._quiet_samples) // self.settings.window_samples)))
+
+    def configure(self, settings: SegmenterSettings) -> None:
+        """Use these from the next segment on. It reaches no farther back than with the settings before."""
+        assert self._open is None, "a segment is open"
+        self._floor_samples = self.needed_from_samples
+        self.settings = settings
 
     def push(self, probability: float) -> list[Boundary | EndedEarly | Resumed]:
         """Take the next window's probability; returns what it opens and closes, in order."""
@@ -233,7 +252,7 @@ class Segmenter:
         if self._quiet_samples < rule.asks_ms[asked] * SAMPLES_PER_MS:
             return None
         self._open.pause.asked += 1
-        return Question(self._open.start_samples, self.position_samples)
+        return Question(self._open.turn_start_samples, self.position_samples)
 
     @property
     def _least_asked_samples(self) -> int:
@@ -272,8 +291,13 @@ class Segmenter:
         onset_samples = self.position_samples - len(self._run) * self.settings.window_samples
         start = onset_samples - self.settings.pre_roll_ms * SAMPLES_PER_MS
         if self._faint:
-            start = min(start, self._speech_start_samples - self.settings.faint_pre_roll_ms * SAMPLES_PER_MS)
+            start = min(start, self._faint_start_samples)
         return max(self._floor_samples, start)
+
+    @property
+    def _faint_start_samples(self) -> int:
+        """Where a segment that opens begins at the earliest if faint speech precedes it."""
+        return self._speech_start_samples - self.settings.faint_pre_roll_ms * SAMPLES_PER_MS
 
     @property
     def _quiet_limit_samples(self) -> int:
@@ -308,7 +332,7 @@ class Segmenter:
         start, first_window_samples = self._start, self._speech_start_samples
         speech_samples = max(start, first_window_samples)  # a commit may have ended the last segment in this window
         probabilities, self._faint, self._run = [*self._faint, *self._run], [], []
-        self._open = _Open(start, speech_samples, self.position_samples, first_window_samples, probabilities)
+        self._open = _Open(start, start, speech_samples, self.position_samples, first_window_samples, probabilities)
         return Opened(start, speech_samples)
 
     def _close(self, end_samples: int | None = None) -> Closed:
@@ -335,6 +359,17 @@ class Segmenter:
             was_notified=segment.pause.was_notified,
         )
 
+    def begin_at(self, start_samples: int) -> None:
+        """Let the open segment start later, but not after its speech: what it held before has been answered."""
+        segment = self._open
+        assert segment, "no segment is open"
+        start = max(segment.start_samples, min(start_samples, segment.speech_end_samples))
+        segment.start_samples = start
+        segment.speech_start_samples = max(segment.speech_start_samples, start)
+        dropped = max(0, start - segment.first_window_samples) // self.settings.window_samples
+        del segment.probabilities[:dropped]
+        segment.first_window_samples += dropped * self.settings.window_samples
+
     def cut(self) -> list[Boundary]:
         """Close the open segment at the best pause of its second half, and open the next one there."""
         segment = self._open
@@ -352,6 +387,7 @@ class Segmenter:
             segment.start_samples, cut_samples, segment.speech_start_samples, cut_samples, voiced, speech_goes_on=True
         )
         first = segment.first_window_samples + (best + 1) * window
-        self._open = _Open(cut_samples, cut_samples, segment.speech_end_samples, first, after, segment.pause)
+        speech_end_samples = segment.speech_end_samples
+        self._open = _Open(cut_samples, cut_samples, cut_samples, speech_end_samples, first, after, segment.pause)
         self._floor_samples = cut_samples
         return [closed, Opened(cut_samples, cut_samples, after_cut=True)]

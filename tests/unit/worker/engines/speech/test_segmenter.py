@@ -89,6 +89,30 @@ def test_push_cuts_a_long_segment_at_its_best_pause() -> None:
     assert reopened == Opened(closed.end_samples, closed.end_samples, after_cut=True)
 
 
+def test_segment_begins_where_its_answered_part_ends() -> None:
+    segmenter = Segmenter(SETTINGS)
+    pushed(segmenter, [0.0] * 40 + [0.9] * 60)
+    start = 70 * WINDOW + 100
+    segmenter.begin_at(start)
+    assert segmenter.start_samples == segmenter.speech_start_samples == segmenter.needed_from_samples == start
+    segmenter.begin_at(start - WINDOW)
+    assert segmenter.start_samples == start
+    [closed] = pushed(segmenter, [0.0] * 30)
+    assert isinstance(closed, Closed)
+    assert (closed.start_samples, closed.speech_start_samples, closed.voiced_windows) == (start, start, 30)
+
+
+def test_segment_never_begins_after_its_speech() -> None:
+    segmenter = Segmenter(SETTINGS)
+    pushed(segmenter, [0.0] * 40 + [0.9] * 30 + [0.0] * 10)
+    segmenter.begin_at(segmenter.position_samples)
+    assert segmenter.start_samples == 70 * WINDOW
+    [closed] = pushed(segmenter, [0.0] * 20)
+    assert isinstance(closed, Closed)
+    assert closed.start_samples == closed.speech_start_samples == closed.speech_end_samples < closed.end_samples
+    assert closed.voiced_windows == 0
+
+
 def test_commit_ends_the_open_segment_where_the_audio_ends() -> None:
     segmenter = Segmenter(SETTINGS)
     pushed(segmenter, [0.0] * 20 + [0.9] * 20)
@@ -115,13 +139,26 @@ def test_commit_in_silence_ends_nothing() -> None:
     assert segmenter.commit(20 * WINDOW) == []
 
 
-@given(speech_or_not, st.sets(st.integers(1, 2000), max_size=4))
-def test_segments_are_ordered_bounded_and_apart(probabilities: list[float], commits: set[int]) -> None:
-    segmenter = Segmenter(SETTINGS, start_samples=7 * WINDOW)
+pre_rolls_ms = st.sampled_from([0, 50, 96, 320, 5000])
+
+
+@given(
+    speech_or_not,
+    st.sets(st.integers(1, 2000), max_size=4),
+    pre_rolls_ms,
+    st.dictionaries(st.integers(1, 2000), pre_rolls_ms, max_size=4),
+)
+def test_segments_are_ordered_bounded_and_apart(
+    probabilities: list[float], commits: set[int], pre_roll_ms: int, changes: dict[int, int]
+) -> None:
+    segmenter = Segmenter(replace(SETTINGS, pre_roll_ms=pre_roll_ms), start_samples=7 * WINDOW)
     last_end = checkpoint = 7 * WINDOW
     boundaries: list[Boundary] = []
     for count, probability in enumerate(probabilities, 1):
+        if count in changes and segmenter.start_samples is None:
+            segmenter.configure(replace(SETTINGS, pre_roll_ms=changes[count]))
         found = segmenter.push(probability)
+        assert all(one.start_samples >= checkpoint for one in found if isinstance(one, Opened))
         if count in commits:
             found += segmenter.commit(segmenter.position_samples + 99)
         boundaries += found

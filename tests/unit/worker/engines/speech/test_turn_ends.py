@@ -95,6 +95,16 @@ def test_speech_that_continues_takes_the_early_end_back_and_asks_anew() -> None:
     assert segmenter.question.start_samples == 0
 
 
+def test_question_is_about_the_whole_turn_if_a_part_is_answered() -> None:
+    segmenter = in_pause()
+    segmenter.judge(0.1)
+    segmenter.begin_at(20 * WINDOW_SAMPLES)
+    assert segmenter.asked_from_samples == 0
+    push(segmenter, QUIET, 100)
+    assert segmenter.question is not None
+    assert segmenter.question.start_samples == 0
+
+
 def test_pause_that_nothing_can_judge_ends_as_without_a_rule() -> None:
     segmenter = in_pause()
     assert segmenter.judge(None) == []
