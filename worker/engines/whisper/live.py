@@ -16,7 +16,7 @@ from shared.events import SAMPLE_RATE_HZ
 from shared.session_options import CommitDelay, SessionOptions
 from worker.engines.base import History, Partial
 from worker.engines.speech.audio_buffer import AudioBuffer
-from worker.engines.speech.segment_queue import Kind
+from worker.engines.speech.segment_queue import MIN_PASS_SAMPLES, Kind
 from worker.engines.speech.segmenter import Closed, Opened, SegmenterSettings
 from worker.engines.whisper.guards import MIN_VOICED_WINDOWS
 from worker.engines.whisper.hallucinations import with_end, without_echo
@@ -27,7 +27,7 @@ from worker.engines.whisper.repetitions import goes_on_repeating, recounted
 from worker.engines.whisper.session import SAMPLES_PER_MS, Pass, Place, Session, wire_words
 from worker.engines.whisper.settings import LiveSettings
 from worker.engines.whisper.spans import Span
-from worker.engines.whisper.transcript import NEVER, Transcript, joined
+from worker.engines.whisper.transcript import NEVER, Rule, Transcript, joined
 from worker.engines.whisper.window import RollingWindow
 from worker.engines.whisper.words import HeardWord
 from worker.turns.judge import TurnJudge
@@ -35,7 +35,7 @@ from worker.turns.judge import TurnJudge
 SPARE_PARTIAL_TOKENS = 6
 """A pass may find words that the previous one missed at its edge."""
 VAD_STEP_WINDOWS = 8
-"""Windows that the VAD processes at a time: too few to close one segment and another."""
+"""Windows that the VAD processes at a time."""
 NOTHING = Heard((), "", (), "", 0.0, 0.0, 0)
 
 
@@ -56,21 +56,16 @@ class LiveSession(Session):
         self._settings = settings
         self._transcript = Transcript()
         self._window = RollingWindow(place.start_samples)
-        self._segment_samples = self._spoken_samples = place.start_samples
-        """Start of the open segment, and the speech in it."""
-        self._closed_segment_samples = place.start_samples
-        """Start of the segment that is closed and has no final yet."""
         self._heard_samples = place.start_samples
-        self._shown = ("", "")
-        """The text of the last partial, and its settled part."""
-        self._shown_settled = 0
-        """The number of words in that part: the final begins with them."""
+        """Audio before this position has been decoded."""
         self._partial_tokens = 0
+        """The tokens of the last answer."""
         self._alone = False
         """Whether the next pass is decoded without context."""
         self._doubted: tuple[int, Heard] | None = None
         """An answer whose repetitions are counted again without context, after where its audio ends."""
         self._closing: tuple[int, Heard, float] | None = None
+        """The answer for the open segment if it ends at a position, and the time that this took in ms."""
         self._language = SpokenLanguage(options.languages or ())
 
     # Endpointing
@@ -84,13 +79,16 @@ class LiveSession(Session):
         return self.endpointing.unheard(min(limit_windows, VAD_STEP_WINDOWS))
 
     def _open(self, opened: Opened) -> None:
-        self._segment_samples, self._spoken_samples = opened.start_samples, opened.speech_samples
         self._window.open(opened.start_samples)
         self._heard_samples = max(self._heard_samples, opened.start_samples)
 
     def _close(self, closed: Closed) -> None:
         self._window.close(closed.end_samples)
-        self._closed_segment_samples = self._segment_samples
+        if closed is self._queue.unanswered:  # finals are in order
+            self._end(closed)
+
+    def _end(self, closed: Closed) -> None:
+        """Answer a closed segment if all of it has been decoded."""
         if self._closing and self._closing[0] == closed.end_samples:
             _, heard, model_ms = self._closing
             if not self._decodes_rest(heard, closed):
@@ -112,10 +110,7 @@ class LiveSession(Session):
             self._transcript.context += recalled_words(history.words, history.start_samples, tokens)
         if history.committed:
             settled = recalled_words(spelled(history), history.committed[0].start_samples, tokens)
-            self._transcript.settled += settled
-            self._transcript.context += settled
-            self._shown = (history.committed_text, history.committed_text)
-            self._shown_settled = len(settled)
+            self._transcript.recall(settled, history.committed_text)
             self._heard_samples = settled[-1].end_samples
         self._cut_window(max(checkpoint, self._heard_samples))
 
@@ -123,15 +118,13 @@ class LiveSession(Session):
 
     def undetected(self) -> list[Span]:
         """The open segment, repeatedly until its language is settled; a short one when it ends."""
-        if self._segment_options.language:
+        if self._segment_options.language or self._is_idle:
             return []
-        closed = self._queue.unanswered
-        if closed is None and not self._window.is_open:
-            return []
-        start = self._closed_segment_samples if closed else self._segment_samples
-        end = closed.end_samples if closed else self.endpointing.segmenter.position_samples
+        closed, segmenter = self._queue.unanswered, self.endpointing.segmenter
+        start = closed.start_samples if closed else segmenter.needed_from_samples
+        end = closed.end_samples if closed else segmenter.position_samples
         speech_s = (end - start) / SAMPLE_RATE_HZ
-        ends = closed is not None or (self.endpointing.segmenter.quiet_end_samples and not self._language.current)
+        ends = closed is not None or (segmenter.quiet_end_samples and not self._language.current)
         return [Span(start, end)] if self._language.is_due(speech_s, ends=bool(ends)) else []
 
     def take_detected(self, span: Span, probabilities: Probabilities) -> None:
@@ -152,7 +145,7 @@ class LiveSession(Session):
         if not self._window.is_open:
             return None
         found = self._queue.open_pass(
-            from_samples=max(self._segment_samples, self._since_samples()),
+            from_samples=max(self.endpointing.segmenter.needed_from_samples, self._since_samples()),
             heard_samples=self._heard_samples,
             new_samples=self._wanted_samples(interval_ms),
         )
@@ -166,7 +159,10 @@ class LiveSession(Session):
         """New audio that the next partial pass needs."""
         if self._alone or self._is_full():
             return 0
-        return interval_ms * SAMPLES_PER_MS if self.is_live else inf
+        wanted = interval_ms * SAMPLES_PER_MS
+        if self._is_longer(self._settings.window_s):  # only a partial pass shortens it
+            return min(wanted, MIN_PASS_SAMPLES)
+        return wanted if self.is_live else inf
 
     def _pass(self, kind: Kind, end_samples: int) -> Pass | None:
         start = max(self._since_samples(), self._unsaid_samples()) if self._alone else 0
@@ -178,25 +174,23 @@ class LiveSession(Session):
         closing = wanted.kind is not Kind.PARTIAL
         return Job(
             wanted.spans.pcm(self.endpointing.audio),
-            language=options.language or self._language.current or "",
+            language=self._spoken_language,
             prompt=options.prompt,
             forced=() if self._alone else self._transcript.forced_tokens,
             draft=() if self._alone or closing else self._transcript.draft_tokens,
             closing=closing,
             is_live=self.is_live,
-            lead_samples=self._lead_samples(wanted.spans.start_samples, self._first_spoken_samples(wanted)),
+            lead_samples=0 if self._transcript.context else self._lead_before(wanted),
             beam_below=self._settings.beam_below if closing else -inf,
             cap_tokens=MAX_NEW_TOKENS if closing else self._cap_tokens(wanted.end_samples),
             translate=self._is_translated(),
             keyterms=options.keyterms or (),
         )
 
-    def _first_spoken_samples(self, wanted: Pass) -> int:
-        """Where speech begins in a window; a window with context begins with speech that was decoded before."""
-        if self._transcript.context:
-            return wanted.end_samples
-        closed = self._queue.unanswered
-        return closed.speech_start_samples if closed else self._spoken_samples
+    def _lead_before(self, wanted: Pass) -> int:
+        """Silence to put before a window without context."""
+        part = self._queue.unanswered or self.endpointing.segmenter
+        return self._lead_samples(wanted.spans.start_samples, part.speech_start_samples)
 
     def take_heard(self, done: Pass, heard: Heard, model_ms: float) -> None:
         heard = replace(heard, words=self._believed(done, heard))
@@ -206,7 +200,7 @@ class LiveSession(Session):
         elif not self._alone and self._retries_alone(done, heard):
             return
         was_alone, self._alone = self._alone, False
-        if was_alone:  # the answer does not contain the mark before it
+        if was_alone or not self._transcript.context:  # the answer does not contain the mark before it
             mark, mark_tokens = self._transcript.open_mark
             heard = replace(heard, lead=mark, lead_tokens=mark_tokens)
         self._heard_samples = max(self._heard_samples, done.end_samples)
@@ -219,18 +213,20 @@ class LiveSession(Session):
             return
         if done.kind is Kind.CLOSING:
             self._closing = (done.end_samples, heard, model_ms)
-        if self._is_noise(heard, MIN_VOICED_WINDOWS):
-            return
-        delay = self._segment_options.commit_delay or CommitDelay.BALANCED
-        rule = self._settings.rules[delay] if self._may_settle() else NEVER
-        if done.kind is Kind.CLOSING:
-            self._transcript.hear_end(heard.words, heard.lead, heard.lead_tokens, done.end_samples)
-        else:
-            self._transcript.hear(heard.words, heard.lead, heard.lead_tokens, done.end_samples, rule)
-            self._end_long_segment(heard.language, model_ms)
-        self._show(done, model_ms)
+        if not self._is_noise(heard, MIN_VOICED_WINDOWS):
+            self._write(done, heard, model_ms)
         if done.kind is Kind.PARTIAL:
             self._trim()
+
+    def _write(self, done: Pass, heard: Heard, model_ms: float) -> None:
+        """Settle and show words of the open segment."""
+        may_end = done.kind is Kind.CLOSING
+        self._transcript.hear(heard.words, heard.lead, heard.lead_tokens, done.end_samples, self._rule, may_end=may_end)
+        start, settings = self.endpointing.segmenter.needed_from_samples, self._settings
+        if not may_end and (count := self._transcript.long_part(start, settings.sentence_s, settings.segment_s)):
+            self._end_part(count, heard.language, model_ms)
+        if self.is_live and self._transcript.publish():
+            self._show(done, model_ms)
 
     def _believed(self, done: Pass, heard: Heard) -> tuple[HeardWord, ...]:
         placed = tuple(done.spans.placed(heard.words))
@@ -239,10 +235,17 @@ class LiveSession(Session):
         goes_on = bool(context) and done.spans.start_samples <= context[-1].end_samples
         return without_echo(words, context) if self._alone and goes_on else words
 
-    def _may_settle(self) -> bool:
-        """Whether words can be settled before their segment ends."""
+    @property
+    def _rule(self) -> Rule:
+        """When words are settled before their segment ends."""
         in_doubt = self._segment_options.language is None and self._language.wants_more
-        return not self._is_translated() and not in_doubt
+        delay = self._segment_options.commit_delay or CommitDelay.BALANCED
+        return NEVER if in_doubt or self._is_translated() else self._settings.rules[delay]
+
+    @property
+    def _spoken_language(self) -> str:
+        """Empty if it is not known."""
+        return self._segment_options.language or self._language.current or ""
 
     def _retries_alone(self, done: Pass, heard: Heard) -> bool:
         """Whether the same is decoded again without context, since the context may have caused the answer."""
@@ -274,68 +277,70 @@ class LiveSession(Session):
 
     def _finish(self, closed: Closed, heard: Heard, model_ms: float) -> None:
         """The final of a closed segment."""
-        noise = self._is_noise(heard, closed.voiced_windows)
-        said_before = bool(self._shown[0])
-        words = self._transcript.close(() if noise else heard.words, heard.lead, heard.lead_tokens)
-        span = Span(self._closed_segment_samples, closed.end_samples)
-        spoken = Span(max(span.start_samples, closed.speech_start_samples), closed.speech_end_samples)
+        said_before = self._transcript.is_published
+        believed = () if self._is_noise(heard, closed.voiced_windows) else heard.words
+        words = self._transcript.close(believed, heard.lead, heard.lead_tokens)
+        span = Span(closed.start_samples, closed.end_samples)
+        spoken = Span(closed.speech_start_samples, closed.speech_end_samples)
+        language = heard.language or self._spoken_language
         wanted = bool(words) or said_before or self._options.turns
-        self._queue.answer(closed, *([self._final(words, span, spoken, heard.language, model_ms)] if wanted else []))
+        self._queue.answer(closed, *([self._final(words, span, spoken, language, model_ms)] if wanted else []))
         if wanted:
             self._segment += 1
-        if self._is_translated() or self._has_new_terms():
+        if self._is_translated():
             self._transcript.context.clear()
+        self._adopt_options()
         self._cut_window(self.endpointing.segmenter.position_samples)
         if not self._transcript.context:
             self._window.begin_at(closed.end_samples)
         self._closing = None
         self._language.end_stretch()
-        self._shown, self._shown_settled, self._partial_tokens = ("", ""), 0, 0
-        self._segment_options = self._options
+        self._partial_tokens = 0
+        if following := self._queue.unanswered:
+            self._end(following)
 
     def _show(self, done: Pass, model_ms: float) -> None:
-        if not self.is_live:
-            return
-        text = self._transcript.shown_text
-        shown = (text, self._transcript.settled_text)
-        if text and shown != self._shown:
-            self._shown = shown
-            settled = self._transcript.settled_words
-            self._shown_settled = len(settled)
-            place = self._segment, text, self._segment_samples, done.end_samples, model_ms
-            spoken = Span(self._spoken_samples, done.end_samples)
-            self._queue.put(Partial(*place, joined(settled), wire_words(settled, spoken)))
+        settled, segmenter = self._transcript.settled_words, self.endpointing.segmenter
+        text, start = self._transcript.shown_text, segmenter.needed_from_samples
+        words = wire_words(settled, Span(segmenter.speech_start_samples, done.end_samples))
+        self._queue.put(Partial(self._segment, text, start, done.end_samples, model_ms, joined(settled), words))
 
-    def _end_long_segment(self, language: str, model_ms: float) -> None:
-        """A final for the settled words of a segment that has become long, with all that were shown as settled."""
-        settings, least = self._settings, max(self._shown_settled, 1)
-        count = self._transcript.long_part(least, self._segment_samples, settings.sentence_s, settings.segment_s)
-        if not count:
-            return
+    def _end_part(self, count: int, language: str, model_ms: float) -> None:
+        """A final for the first settled words of the open segment."""
+        segmenter = self.endpointing.segmenter
+        start, spoken = segmenter.needed_from_samples, segmenter.speech_start_samples
         words = self._transcript.cut(count)
-        span = Span(self._segment_samples, words[-1].end_samples)
-        spoken = Span(self._spoken_samples, span.end_samples)
-        self._queue.put(self._final(words, span, spoken, language, model_ms))
+        segmenter.begin_at(words[-1].end_samples)
+        end = segmenter.needed_from_samples
+        self._queue.put(self._final(words, Span(start, end), Span(spoken, end), language, model_ms))
         self._segment += 1
-        self._segment_samples = self._spoken_samples = span.end_samples
-        self._shown, self._shown_settled = ("", ""), 0
 
     # The window
 
     def _trim(self) -> None:
         """Keep the window short."""
         end = self.endpointing.segmenter.position_samples
-        if self._window.until(end).length_samples <= self._settings.window_s * SAMPLE_RATE_HZ:
-            return
-        self._cut_window(end)
-        if self._window.until(end).length_samples <= self._settings.longest_window_s * SAMPLE_RATE_HZ:
+        if self._is_longer(self._settings.window_s):
+            self._cut_window(end)
+        if not self._is_longer(self._settings.longest_window_s):
             return
         if self._is_translated():
             for boundary in self._queue.cut():
                 self._take_boundary(boundary)
-        else:  # the decoder finds no words in all of this
-            self._transcript.context.clear()
-            self._window.begin_at(end - round(self._settings.context_s * SAMPLE_RATE_HZ))
+        else:
+            self._skip_to(end - round(self._settings.context_s * SAMPLE_RATE_HZ))
+
+    def _skip_to(self, start_samples: int) -> None:
+        """Leave out audio of the open segment in which the decoder finds no words."""
+        if self._transcript.settled:
+            self._end_part(len(self._transcript.settled), self._spoken_language, 0.0)
+        self._transcript.context.clear()
+        self.endpointing.segmenter.begin_at(start_samples)
+        self._window.begin_at(start_samples)
+
+    def _is_longer(self, length_s: float) -> bool:
+        window = self._window.until(self.endpointing.segmenter.position_samples)
+        return window.length_samples > length_s * SAMPLE_RATE_HZ
 
     def _cut_window(self, end_samples: int) -> None:
         """Keep the last settled words, if they lie within `context_s`, and what follows them."""
@@ -349,39 +354,27 @@ class LiveSession(Session):
             start = self._unsaid_samples()
         del context[: len(context) - count]
         self._window.begin_at(start)
-        self._voice.forget_before(start)
 
     def _unsaid_samples(self) -> int:
-        """Where the first segment without a final starts, or could start."""
-        if self._queue.unanswered:
-            return self._closed_segment_samples
-        return self._segment_samples if self._window.is_open else self.endpointing.segmenter.needed_from_samples
+        """Where text that is not settled starts, or could start."""
+        settled = self._transcript.settled
+        return max(self.checkpoint_samples, settled[-1].end_samples) if settled else self.checkpoint_samples
 
     def _since_samples(self) -> int:
         """Words that are not settled yet begin after this."""
-        if self._transcript.context:
-            return self._transcript.context[-1].end_samples
-        start = self._window.start_samples
-        return self._segment_samples if start is None else start
+        context = self._transcript.context
+        return context[-1].end_samples if context else self._needed_from_samples
 
     def _is_full(self) -> bool:
         """Whether the waiting audio must be decoded before more is heard."""
         segmenter = self.endpointing.segmenter
         reached = segmenter.position_samples if segmenter.quiet_end_samples is None else segmenter.quiet_end_samples
-        waiting = reached - self._heard_samples
-        return waiting >= self._settings.window_s / 2 * SAMPLE_RATE_HZ
+        return reached - self._heard_samples >= self._settings.window_s / 2 * SAMPLE_RATE_HZ
 
     def _cap_tokens(self, end_samples: int) -> int:
         """The tokens of the last pass, plus those that the new audio can hold."""
         new_s = (end_samples - self._heard_samples) / SAMPLE_RATE_HZ
         return self._partial_tokens + SPARE_PARTIAL_TOKENS + round(TOKENS_PER_S * new_s)
-
-    @property
-    def checkpoint_samples(self) -> int:
-        needed = self.endpointing.segmenter.needed_from_samples
-        if self._queue.unanswered:
-            return min(needed, self._closed_segment_samples)
-        return min(self._segment_samples, self.endpointing.audio.end_samples) if self._window.is_open else needed
 
     @property
     def _needed_from_samples(self) -> int:
@@ -391,6 +384,13 @@ class LiveSession(Session):
     @property
     def answered_samples(self) -> int:
         return self._queue.answered_samples(self._heard_samples, waits_for_more=False)
+
+    def forget(self) -> None:
+        if self._is_idle:
+            pause_samples = self.endpointing.segmenter.position_samples - self._since_samples()
+            if pause_samples > self._settings.context_lifetime_s * SAMPLE_RATE_HZ:
+                self._forget_context()
+        super().forget()
 
     def _forget_context(self) -> None:
         self._transcript.context.clear()

@@ -116,7 +116,7 @@ class Recording(Session):
 
     def _close(self, closed: Closed) -> None:
         self._segments.append(_Segment(closed, self._segment_options.language))
-        self._segment_options = self._options
+        self._adopt_options()
 
     def _commit(self) -> None:
         if self._segments:
@@ -249,7 +249,6 @@ class Recording(Session):
             scores = _scores(own)
             outputs = self._outputs(one, tuple(word for word, _ in own), scores, window.model_ms)
             self._queue.answer(one.closed, *outputs)
-        self._voice.forget_before(window.segments[-1].span.end_samples)
 
     def _is_before(self, word: HeardWord, after: _Segment) -> bool:
         """Whether a word is said before a segment; the aligner is not exact at the joints of spans."""
@@ -273,10 +272,6 @@ class Recording(Session):
         return [partial, final]
 
     # Positions
-
-    @property
-    def checkpoint_samples(self) -> int:
-        return self._queue.checkpoint_samples
 
     @property
     def _needed_from_samples(self) -> int:

@@ -95,21 +95,29 @@ class Session(ABC):
         return self.endpointing.segmenter.start_samples is not None
 
     @property
+    def _is_idle(self) -> bool:
+        """Whether no segment is open, and none waits for its answer."""
+        return not self.is_speaking and not self._queue.unanswered
+
+    @property
     def is_recording(self) -> bool:
         return False
 
     def configure(self, options: SessionOptions) -> None:
         """Use these options, starting with the next segment."""
-        options = self._taken(options)
-        if (options.language, options.languages) != (self._options.language, self._options.languages):
-            self._forget_language()
-        self._options = options
+        self._options = options = self._taken(options)
         if not self.is_recording:
             self.endpointing.configure(options.turn_detection)
-        if self.endpointing.segmenter.start_samples is None and not self._queue.unanswered:
-            if self._has_new_terms():
-                self._forget_context()
-            self._segment_options = options
+        if self._is_idle:
+            self._adopt_options()
+
+    def _adopt_options(self) -> None:
+        """Use the latest options for the segments that follow."""
+        before, self._segment_options = self._segment_options, self._options
+        if before.keyterms != self._options.keyterms:  # the context may hold them in the spelling of the model
+            self._forget_context()
+        if (before.language, before.languages) != (self._options.language, self._options.languages):
+            self._forget_language()
 
     def notify(self, notice: Notice) -> None:
         """Send the client a notice."""
@@ -183,10 +191,6 @@ class Session(ABC):
     @abstractmethod
     def _forget_language(self) -> None: ...
 
-    def _has_new_terms(self) -> bool:
-        """Whether the next segment has other key terms. The context may hold them in the spelling of the model."""
-        return self._options.keyterms != self._segment_options.keyterms
-
     @abstractmethod
     def _forget_context(self) -> None:
         """Decode the next segment without the text before it."""
@@ -239,7 +243,7 @@ class Session(ABC):
             heard_samples=span.end_samples,
             resume_samples=span.end_samples,
             words=wire_words(words, spoken) if self._segment_options.words else (),
-            language=language if words else None,
+            language=(language or None) if words else None,
             model_ms=model_ms,
             usage=usage_of(words, span.length_samples),
             scores=scores or Scores(confidence=mean_confidence(words)),
@@ -248,9 +252,9 @@ class Session(ABC):
     # Positions
 
     @property
-    @abstractmethod
     def checkpoint_samples(self) -> int:
         """Audio before this position is in no segment without a final."""
+        return self._queue.checkpoint_samples
 
     @property
     @abstractmethod
@@ -270,8 +274,9 @@ class Session(ABC):
         return self._queue.absorbed_samples(self.answered_samples, is_behind=self.is_behind(interval_ms))
 
     def forget(self) -> None:
-        """Drop audio that no pass needs."""
+        """Drop what no pass needs."""
         self.endpointing.forget_before(self._needed_from_samples)
+        self._voice.forget_before(self._needed_from_samples)
 
     def _taken(self, options: SessionOptions) -> SessionOptions:
         taken, unknown = spoken_language(options, self._languages)

@@ -20,9 +20,11 @@ class LiveSettings:
     """A longer window is cut."""
     context_s: float = 3.0
     """Settled audio that is kept before the rest when the window is cut, or when a pause ends."""
+    context_lifetime_s: float = 30.0
+    """Speech after a pause this long is decoded without context."""
     longest_window_s: float = 14.0
-    """A window without settled words to cut at loses its beginning at this length. The words of a translation are
-    settled only when their segment ends, so a translated segment ends at its best pause instead."""
+    """A window without settled words to cut at loses its beginning at this length: it has no words. The words of a
+    translation are settled only when their segment ends, so a translated segment ends at its best pause instead."""
     retry_after_s: float = 0.9
     """With this much voice without words after the last settled word, it is decoded again without context."""
     retry_if_empty_s: float = 0.3

@@ -67,6 +67,10 @@ class Transcript:
         """Words of the window, which may reach into earlier segments and may lack the beginning of the open one."""
         self._hypotheses: deque[_Hypothesis] = deque()
         self._shown = ShownWords()
+        self._published = ("", "")
+        """What the client has of the open segment: its text, and the settled part of that."""
+        self._published_words = 0
+        """The number of words in that part: the final begins with them."""
 
     @property
     def forced_tokens(self) -> tuple[int, ...]:
@@ -105,27 +109,47 @@ class Transcript:
             return self.settled_text
         return joined([*self.settled, *self._shown.words])
 
+    @property
+    def is_published(self) -> bool:
+        """Whether the client has text of the open segment."""
+        return bool(self._published[0])
+
+    def publish(self) -> bool:
+        """Whether there is text of the open segment that the client does not have; from now on it has it."""
+        text = self.shown_text, self.settled_text
+        if not text[0] or text == self._published:
+            return False
+        self._published, self._published_words = text, len(self.settled)
+        return True
+
+    def recall(self, settled: Sequence[HeardWord], text: str) -> None:
+        """The client has the text of these settled words."""
+        self.settled += settled
+        self.context += settled
+        self._published, self._published_words = (text, text), len(settled)
+
     def hear(
-        self, words: Sequence[HeardWord], lead: str, lead_tokens: tuple[int, ...], edge_samples: int, rule: Rule
+        self,
+        words: Sequence[HeardWord],
+        lead: str,
+        lead_tokens: tuple[int, ...],
+        edge_samples: int,
+        rule: Rule,
+        *,
+        may_end: bool = False,
     ) -> None:
-        """Add a hypothesis of a segment that is being spoken."""
+        """Add a hypothesis of the open segment. If it may end here, all of its words are shown and none is settled."""
         self._take_lead(words, lead, lead_tokens)
         self._hypotheses.append(_Hypothesis(edge_samples, tuple(words)))
         oldest_samples = edge_samples - rule.agreement_s * SAMPLE_RATE_HZ
         while len(self._hypotheses) > MIN_AGREEING and self._hypotheses[0].edge_samples < oldest_samples:
             self._hypotheses.popleft()
         held_back = (index for index, word in enumerate(words) if not _is_free(word, edge_samples, rule))
-        free = next(held_back, len(words))
+        free = len(words) if may_end else next(held_back, len(words))
         self._shown.hear(words, free)
-        count = self._ripe(rule)
+        count = 0 if may_end else self._ripe(rule)
         self._shown.settle(count, words, free)
         self._settle(count)
-
-    def hear_end(self, words: Sequence[HeardWord], lead: str, lead_tokens: tuple[int, ...], edge_samples: int) -> None:
-        """Add a hypothesis of a segment whose speaker may have stopped."""
-        self._take_lead(words, lead, lead_tokens)
-        self._hypotheses.append(_Hypothesis(edge_samples, tuple(words)))
-        self._shown.hear(words, len(words))
 
     def close(self, words: Sequence[HeardWord], lead: str, lead_tokens: tuple[int, ...]) -> tuple[HeardWord, ...]:
         """Add the last hypothesis of the open segment, end the segment, and return all of its words."""
@@ -140,12 +164,12 @@ class Transcript:
         self._hypotheses.clear()
         self._shown.clear()
 
-    def long_part(self, least: int, start_samples: int, sentence_s: float, segment_s: float) -> int:
-        """How many settled words, `least` or more, end a sentence `sentence_s` or more after a position.
+    def long_part(self, start_samples: int, sentence_s: float, segment_s: float) -> int:
+        """How many settled words, with all that the client has, end a sentence `sentence_s` or more after a position.
 
         Or any word, at `segment_s`. 0 if none do; the last settled word, whose mark is open, never does.
         """
-        for count in range(len(self.settled) - 1, least - 1, -1):
+        for count in range(len(self.settled) - 1, max(self._published_words, 1) - 1, -1):
             last = self.settled[count - 1]
             length_s = (last.end_samples - start_samples) / SAMPLE_RATE_HZ
             if length_s >= (sentence_s if last.mark.startswith(SENTENCE_MARKS) else segment_s):
@@ -156,6 +180,7 @@ class Transcript:
         """End the open segment after its first `count` settled words, and return them."""
         closed = tuple(self.settled[:count])
         del self.settled[:count]
+        self._published, self._published_words = ("", ""), 0
         return closed
 
     def _take_lead(self, words: Sequence[HeardWord], lead: str, lead_tokens: tuple[int, ...]) -> None:

@@ -71,6 +71,7 @@ def check_contract(played: Played) -> None:
             times = [at for one in output.words for at in (one.start_samples, one.end_samples)]
             assert times == sorted(times)
             assert all(output.start_samples <= at <= output.end_samples for at in times)
+            assert output.language != ""
             position, segment = output.end_samples, segment + 1
     assert isinstance(played.outputs[-1], Finished)
 

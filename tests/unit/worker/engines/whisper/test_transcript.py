@@ -197,7 +197,7 @@ def test_all_is_shown_when_the_speaker_may_have_ended() -> None:
     played = Played()
     played.hear("ice cream", 1.1)
     assert played.transcript.shown_text == "ice"
-    played.transcript.hear_end(words("ice cream."), "", (), SAMPLE_RATE_HZ)
+    played.transcript.hear(words("ice cream."), "", (), SAMPLE_RATE_HZ, RULE, may_end=True)
     assert played.transcript.shown_text == "ice cream."
 
 
@@ -207,7 +207,7 @@ hypotheses = st.lists(
         st.lists(st.tuples(vocabulary, st.floats(0.0, 1.0), st.integers(0, 12_000)), max_size=6),
         st.sampled_from(["", ",", "."]),
         st.integers(0, 20_000),
-        st.sampled_from(["hear", "hear", "hear", "hear_end", "close", "cut"]),
+        st.sampled_from(["hear", "hear", "hear", "may_end", "close", "cut"]),
     ),
     max_size=30,
 )
@@ -229,8 +229,8 @@ def test_settled_text_only_grows_and_begins_all_that_is_shown(
             start = found[-1].end_samples
         if kind == "hear":
             transcript.hear(found, lead, tokens(lead), edge, rule)
-        elif kind == "hear_end":
-            transcript.hear_end(found, lead, tokens(lead), edge)
+        elif kind == "may_end":
+            transcript.hear(found, lead, tokens(lead), edge, rule, may_end=True)
         elif kind == "cut":
             if len(transcript.settled) > 1:
                 closed = transcript.cut(len(transcript.settled) - 1)

@@ -4,9 +4,10 @@ What stands between engine and decoder is checked on the way: the words that a p
 the beginning of its window.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,20 +122,23 @@ def play(
     decoder: Answer = faultless,
     chunk_samples: int = 1600,
     commits_samples: Sequence[int] = (),
+    events: Mapping[int, Callable[[], object]] = MappingProxyType({}),
     language: Callable[[int], str] = lambda _: "en",
     start_samples: int = 0,
     interval_ms: float = INTERVAL_MS,
 ) -> Played:
     """The session hears all of the speech in pieces, and is stepped as the engine does it.
 
-    `language`: what is spoken at a position.
+    `events`: what is called at a position. `language`: what is spoken at one.
     """
     heard = Played()
-    edges = sorted({*range(start_samples, said.length_samples, chunk_samples), *commits_samples, said.length_samples})
-    for start, end in pairwise(edges):
+    stops = {*commits_samples, *events, said.length_samples}
+    for start, end in pairwise(sorted({*range(start_samples, said.length_samples, chunk_samples), *stops})):
         session.endpointing.audio.append(np.zeros(end - start, np.float32))
         if end in commits_samples:
             session.endpointing.commit()
+        if end in events:
+            events[end]()
         if end == said.length_samples:
             session.endpointing.finish()
         drain(session, said, heard, decoder=decoder, language=language, interval_ms=interval_ms)
@@ -156,12 +160,14 @@ def drain(
             at = session.endpointing.segmenter.position_samples
             session.take_probabilities(said.probabilities(at, len(pcm) // WINDOW_SAMPLES))
         for span in session.undetected():
+            Spans((span,)).pcm(session.endpointing.audio)
             spoken = language((span.start_samples + span.end_samples) // 2)
             session.take_detected(span, {code: 0.95 if code == spoken else 0.01 for code in ("en", "de", "es")})
         checkpoint = session.checkpoint_samples
         for wanted in session.due_passes(interval_ms):
             job = session.job(wanted)
             assert len(job.pcm) == wanted.spans.length_samples
+            assert job.language
             heard.passes.append(wanted)
             heard.jobs.append(job)
             session.take_heard(wanted, decoder(wanted, job, said.heard(wanted.spans, job)), 1.0)
