@@ -1,7 +1,8 @@
 """The segments of one session and its ordered outputs, for engines that decode whole segments.
 
-A closed segment waits here until it is answered, and so do all outputs after it. Knows no model:
-the caller provides speech probabilities and answers. The session decides what is decoded, and with which options.
+A closed segment waits here until it is answered, and so do all outputs after it. A turn has no end if nothing was said
+in it. Knows no model: the caller provides speech probabilities and answers. The session decides what is decoded, and
+with which options.
 """
 
 from collections import deque
@@ -24,6 +25,7 @@ from worker.engines.base import (
     TurnEndedEarly,
     TurnResumed,
 )
+from worker.engines.base import Final as FinalText
 from worker.engines.speech.endpointing import Endpointing
 from worker.engines.speech.segmenter import Boundary, Closed, EndedEarly, Opened, Resumed, SegmenterSettings
 from worker.turns.judge import TurnJudge
@@ -55,6 +57,11 @@ class SegmentQueue:
         """See `Endpointing`."""
         self.endpointing = Endpointing(settings, start_samples, detection, judge)
         self._items: deque[Output | Closed] = deque()
+        """From the first segment without an answer on."""
+        self._ready: list[Output] = []
+        """The outputs before it."""
+        self._is_turn = False
+        """Whether something was said in the turn of the last of these, or clients were notified of its early end."""
         self._absorbed_samples = start_samples
 
     # Outputs
@@ -62,19 +69,27 @@ class SegmentQueue:
     def put(self, *outputs: Output) -> None:
         """Send these after everything in the queue, and after the answers of closed segments."""
         self._items.extend(outputs)
+        self._release()
 
     def take(self) -> list[Output]:
         """Remove and return the outputs that may be sent now."""
-        outputs: list[Output] = []
-        while self._items and not isinstance(self._items[0], Closed):
-            output = self._items.popleft()
-            assert not isinstance(output, Closed)
-            outputs.append(output)
+        outputs, self._ready = self._ready, []
         return outputs
 
     @property
     def has_outputs(self) -> bool:
-        return bool(self._items) and not isinstance(self._items[0], Closed)
+        return bool(self._ready)
+
+    def _release(self) -> None:
+        """Move the outputs before the first segment without an answer, except the ends of turns that are none."""
+        while self._items and not isinstance(output := self._items[0], Closed):
+            self._items.popleft()
+            if isinstance(output, SpeechStarted):
+                self._is_turn = False
+            elif isinstance(output, FinalText | TurnEndedEarly):
+                self._is_turn = True
+            if self._is_turn or not isinstance(output, TurnEnded):
+                self._ready.append(output)
 
     # Segments
 
@@ -125,14 +140,12 @@ class SegmentQueue:
         return (item for item in self._items if isinstance(item, Closed))
 
     def answer(self, closed: Closed, *outputs: Output) -> None:
-        """Put the outputs of a closed segment in its place; none if it was not speech, which is no turn either."""
+        """Put the outputs of a closed segment in its place; none if nothing was said in it."""
         place = self._items.index(closed)
         del self._items[place]
-        is_turn = outputs or closed.was_notified
-        if not is_turn and place < len(self._items) and isinstance(self._items[place], TurnEnded):
-            del self._items[place]
         for output in reversed(outputs):
             self._items.insert(place, output)
+        self._release()
 
     def open_pass(self, *, from_samples: int, heard_samples: int, new_samples: float) -> tuple[Kind, int] | None:
         """The purpose for which the open segment may be decoded now, and up to where; None if it should not be.

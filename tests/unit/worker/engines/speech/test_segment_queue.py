@@ -6,10 +6,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.events import SAMPLE_RATE_HZ
-from worker.engines.base import Committed, Final, Finished, Notice, Output, SpeechStarted, SpeechStopped
+from shared.turn_detection import TurnDetection
+from tests.unit.worker.engines.whisper.test_live_turns import Sure
+from worker.engines.base import (
+    Committed,
+    Final,
+    Finished,
+    Notice,
+    Output,
+    SpeechStarted,
+    SpeechStopped,
+    TurnEnded,
+    TurnEndedEarly,
+)
 from worker.engines.speech.segment_queue import MIN_PASS_SAMPLES, Kind, SegmentQueue
 from worker.engines.speech.segmenter import Closed, Opened, SegmenterSettings
 from worker.engines.speech.vad import WINDOW_SAMPLES
+from worker.turns.judge import TurnJudge
 
 SETTINGS = SegmenterSettings(max_segment_s=60.0)
 SPEECH, QUIET = 0.9, 0.0
@@ -116,6 +129,30 @@ def test_cut_speech_neither_stops_nor_starts() -> None:
     assert (closed.speech_goes_on, opened.after_cut) == (True, True)
     one.answer(closed)
     assert one.take() == []
+
+
+@pytest.mark.parametrize("last_part_first", [False, True])
+def test_turn_that_was_cut_ends_unless_nothing_was_said_in_any_part(last_part_first: bool) -> None:
+    one = SegmentQueue(SETTINGS, 0, TurnDetection("pause"))
+    for said in (True, False):
+        hear(one, (SPEECH, 50), (QUIET, 3), (SPEECH, 20))
+        list(one.cut())
+        hear(one, (QUIET, ENDPOINT_WINDOWS))
+        first, last = one.all_unanswered
+        answers = [(first, [final(0, first)] if said else []), (last, [])]
+        for closed, outputs in reversed(answers) if last_part_first else answers:
+            one.answer(closed, *outputs)
+        assert kinds(one.take()) == [SpeechStarted, *([Final, SpeechStopped, TurnEnded] if said else [SpeechStopped])]
+
+
+def test_turn_ends_without_words_if_clients_were_notified_of_its_early_end() -> None:
+    detection = TurnDetection("semantic", end_threshold=0.9, early_threshold=0.5, max_silence_ms=1000)
+    one = SegmentQueue(SETTINGS, 0, detection, TurnJudge(Sure(0.7)))
+    for probability in [SPEECH] * 30 + [QUIET] * 40:
+        hear(one, (probability, 1))
+    [closed] = one.all_unanswered
+    one.answer(closed)
+    assert kinds(one.take()) == [SpeechStarted, TurnEndedEarly, SpeechStopped, TurnEnded]
 
 
 def test_open_segment_is_decoded_as_it_grows_and_in_its_pause() -> None:
