@@ -1,6 +1,6 @@
 """Where in a session the VAD detected voice. Pure."""
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +22,8 @@ class Voice:
         self._ends += [position_samples + (int(index) + 1) * WINDOW_SAMPLES for index in found]
 
     def seconds(self, start_samples: int, end_samples: int) -> float:
-        """How much voice there is between two positions."""
-        count = bisect_right(self._ends, end_samples) - bisect_left(self._ends, start_samples)
+        """How much voice there is between two positions: that of the windows that end there."""
+        count = bisect_right(self._ends, end_samples) - bisect_right(self._ends, start_samples)
         return max(0, count) * WINDOW_SAMPLES / SAMPLE_RATE_HZ
 
     def start_after(self, position_samples: int) -> int:
