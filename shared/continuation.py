@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared.seams import UNSPACED
+from shared.words import common_prefix, normalised
 
 MAX_FITTED_WORDS: Final = 200
 """Words of each side. Speech does not reach this in one segment; beyond it, words are counted and not compared."""
@@ -24,7 +25,7 @@ class TextWord:
     end: int
     """Where its text ends."""
     key: str
-    """What is compared: its letters and digits without case, or the word itself if it has none."""
+    """What is compared."""
 
 
 def continuation(said: str, text: str) -> str:
@@ -48,17 +49,12 @@ def continuation(said: str, text: str) -> str:
 
 
 def words_of(text: str) -> list[TextWord]:
-    return [TextWord(found.start(), found.end(), _key(found.group())) for found in _WORD.finditer(text)]
+    return [TextWord(found.start(), found.end(), normalised(found.group())) for found in _WORD.finditer(text)]
 
 
 def common_words(left: Sequence[TextWord], right: Sequence[TextWord]) -> int:
     """How many leading words are equal apart from case and punctuation."""
-    count = 0
-    for one, other in zip(left, right, strict=False):
-        if one.key != other.key:
-            break
-        count += 1
-    return count
+    return common_prefix([word.key for word in left], [word.key for word in right])
 
 
 def _reached(said: Sequence[TextWord], words: Sequence[TextWord]) -> int:
@@ -80,7 +76,3 @@ def _reached(said: Sequence[TextWord], words: Sequence[TextWord]) -> int:
             diagonal = edits[index]
             edits[index] = min(replaced, edits[index] + 1, edits[index - 1] + 1)
     return same + min(range(len(edits)), key=lambda index: (edits[index], -index))
-
-
-def _key(word: str) -> str:
-    return "".join(character for character in word.casefold() if character.isalnum()) or word

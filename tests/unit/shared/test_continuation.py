@@ -34,6 +34,7 @@ def errors(text: str, reference: str) -> int:
         ("Heaven left thr", "Seven left three open", "ee open"),
         ("Heaven left thr", "Seven left three", "ee"),
         ("今天天", "今日天气很好", "气很好"),
+        ("यह की", "यह के की दुकान", " दुकान"),
         ("Hello", "", ""),
     ],
 )

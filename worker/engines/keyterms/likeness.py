@@ -1,7 +1,8 @@
 """How much pieces of text sound like key terms, by their letters. Pure.
 
 Letters are folded to classes of similar sounds, as in Soundex and its successors, but each vowel keeps its place: what
-a model writes for a name that it does not know differs most in vowels, doubled letters and voicing.
+a model writes for a name that it does not know differs most in vowels, doubled letters and voicing. Vowel signs, as in
+Hindi, are left out: one of the vowels has none.
 """
 
 import re
@@ -11,6 +12,8 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from shared.words import LETTER, VOWEL_SIGNS
 
 MAX_KEY: Final = 24
 """Longer keys are compared by their beginnings."""
@@ -24,14 +27,16 @@ _DIGRAPHS: Final = (
     (re.compile("kn|gn"), "n"),
     (re.compile("(?<=.)h|gh"), ""),
     (re.compile("[aeiouy]+"), "a"),
+    (re.compile(f"[{VOWEL_SIGNS}]"), ""),
 )
+_LETTER: Final = re.compile(LETTER)
 _CLASSES: Final = str.maketrans("bcdgjvwz", "pktkxffs")
 
 
 def letters(text: str) -> str:
-    """The letters and digits of a text, without case, accents and marks."""
+    """The letters and digits of a text, without case and accents."""
     plain = unicodedata.normalize("NFKD", text.casefold().translate(_LETTERS))
-    return "".join(character for character in plain if character.isalnum())
+    return "".join(_LETTER.findall(plain))
 
 
 def sound_key(text: str) -> str:

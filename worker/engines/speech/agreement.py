@@ -7,6 +7,8 @@ punctuation, and keep the form in which they were first shown, so that text on a
 
 from collections.abc import Sequence
 
+from shared.words import common_prefix, normalised
+
 SPARE_WORDS = 1
 WORDS_PER_S = 4.0
 """Fast speech. Measured: words that the model invents at the end of the audio come many at once."""
@@ -21,6 +23,7 @@ class StableText:
     def __init__(self, held_back_words: int) -> None:
         self._held_back_words = held_back_words
         self._previous: list[str] = []
+        """What is compared of the words of the last decode."""
         self._shown: list[str] = []
 
     @property
@@ -33,11 +36,12 @@ class StableText:
         `new_audio_s`: audio since the previous decode; more words than it can hold are not shown yet.
         `speech_ended`: no word was cut, so all are shown.
         """
-        agreed = common_prefix(self._previous, words)
+        heard = [normalised(word) for word in words]
+        agreed = common_prefix(self._previous, heard)
         held_back = self._held_back_words if self._previous else FIRST_HELD_BACK_WORDS
         believable = max(len(self._previous), len(self._shown)) + SPARE_WORDS + round(WORDS_PER_S * new_audio_s)
         free = len(words) if speech_ended else min(len(words) - held_back, believable)
-        confirmed = common_prefix(self._shown, words)
+        confirmed = common_prefix([normalised(word) for word in self._shown], heard)
         if confirmed == len(self._shown) or speech_ended:
             visible = max(free, agreed, confirmed)
         elif agreed > confirmed:
@@ -50,20 +54,5 @@ class StableText:
             self._shown = self._shown[:kept] + list(words[kept:visible])
             if visible == len(words) and not speech_ended and self._shown:
                 self._shown[-1] = self._shown[-1].rstrip(EDGE_MARKS) or self._shown[-1]
-        self._previous = list(words)
+        self._previous = heard
         return self.words
-
-
-def common_prefix(left: Sequence[str], right: Sequence[str]) -> int:
-    """How many leading words are equal apart from case and punctuation."""
-    count = 0
-    for one, other in zip(left, right, strict=False):
-        if normalised(one) != normalised(other):
-            break
-        count += 1
-    return count
-
-
-def normalised(word: str) -> str:
-    """The letters and digits of a word, without case; the word itself if it has none."""
-    return "".join(character for character in word.casefold() if character.isalnum()) or word.strip()

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Sequence
 
 from shared.seams import UNSPACED
+from shared.words import LETTER
 
 COMPRESSION_RATIO_LIMIT = 2.4
 LOG_PROBABILITY_LIMIT = -1.0
@@ -37,7 +38,7 @@ LONGEST_REPEATED_WORDS = 6
 REPEATED_CHARACTERS = 6
 """Words such as いろいろ are no repetition."""
 _UNSPACED = re.compile(f"[{UNSPACED}]")
-_WORD = re.compile(rf"{_UNSPACED.pattern}|[^\W_]+(?:['’][^\W_]+)*")
+_WORD = re.compile(rf"{_UNSPACED.pattern}|{LETTER}+(?:['’]{LETTER}+)*")
 """In scripts without spaces, a character."""
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from math import ceil
 
 from shared.events import SAMPLE_RATE_HZ
-from worker.engines.speech.agreement import normalised
+from shared.words import normalised
 from worker.engines.whisper.guards import LONGEST_REPEATED_WORDS
 from worker.engines.whisper.voice import Voice
 from worker.engines.whisper.words import HeardWord, normalised_texts

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from shared.events import SAMPLE_RATE_HZ
-from worker.engines.speech.agreement import common_prefix, normalised
-from worker.engines.whisper.words import HeardWord
+from shared.words import common_prefix, normalised
+from worker.engines.whisper.words import HeardWord, normalised_texts
 
 SAME_TIME_S: Final = 0.3
 """The same word ends at about the same time in two hypotheses."""
@@ -71,4 +71,4 @@ class ShownWords:
 
 def common_words(left: Sequence[HeardWord], right: Sequence[HeardWord]) -> int:
     """How many leading words are equal, apart from case and punctuation."""
-    return common_prefix([word.text for word in left], [word.text for word in right])
+    return common_prefix(normalised_texts(left), normalised_texts(right))

@@ -6,7 +6,7 @@ from itertools import accumulate
 from math import prod
 
 from shared.events import Usage
-from worker.engines.speech.agreement import normalised
+from shared.words import normalised
 
 SAMPLES_PER_POSITION = 320
 """One encoder position, the unit of word times."""

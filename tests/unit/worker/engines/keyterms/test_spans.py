@@ -74,4 +74,10 @@ def test_similarities_are_one_less_the_share_of_edits(left: list[str], right: li
 def test_keys_join_letters_that_sound_alike() -> None:
     assert sound_key("Kowalczyk") == sound_key("coval chick")
     assert sound_key("Phoebe") == sound_key("feebie")
+    assert sound_key("की") == sound_key("के")
+
+
+def test_letters_are_those_without_accents_but_with_vowel_signs() -> None:
     assert letters("Éva-Łucja") == "evalucja"
+    assert len({letters(word) for word in ("की", "के", "का", "क")}) == 4
+    assert letters("バリ") != letters("パリ")

@@ -1,4 +1,4 @@
-from worker.engines.speech.agreement import StableText, common_prefix, normalised
+from worker.engines.speech.agreement import StableText
 
 
 def heard(*hypotheses: str, held_back_words: int = 1) -> list[str]:
@@ -33,11 +33,3 @@ def test_hear_believes_no_more_words_than_the_new_audio_holds() -> None:
 def test_hear_shows_everything_when_speech_has_ended() -> None:
     text = StableText(1)
     assert text.hear(["yes."], new_audio_s=0.3, speech_ended=True) == ("yes.",)
-
-
-def test_common_prefix_compares_letters_only() -> None:
-    assert common_prefix(["Hello,", "World"], ["hello", "world.", "again"]) == 2
-
-
-def test_normalised_keeps_a_lone_mark() -> None:
-    assert normalised(" – ") == "–"

@@ -63,6 +63,8 @@ def test_short_text_of_guesses_alone_is_noise() -> None:
         ("", " Sit down.", False),
         (" Test, test, test.", " That is all.", False),
         ("", "いろいろなものがあります", False),
+        ("", " का, का, का", True),
+        ("", " का की के", False),
         ("", " ...", False),
         ("", "", False),
     ],

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.events import SAMPLE_RATE_HZ
+from shared.words import normalised
 from tests.unit.worker.engines.whisper.heard_words import words
 from worker.engines.base import Final, Output, Partial
-from worker.engines.speech.agreement import normalised
 from worker.engines.speech.vad import WINDOW_SAMPLES
 from worker.engines.whisper.jobs import Heard, Job
 from worker.engines.whisper.session import Pass, Session
