@@ -20,12 +20,18 @@ VOWEL_SIGNS: Final = "".join(
 Python, but Hindi, Thai and the other scripts of South and South-East Asia write most vowels with them."""
 LETTER: Final = f"(?:[^\\W_]|[{VOWEL_SIGNS}])"
 """A letter, a vowel sign or a digit, as a regular expression."""
+_LETTER: Final = re.compile(LETTER)
 _NO_LETTER: Final = re.compile(f"[^\\w{VOWEL_SIGNS}]|_")
 
 
 def normalised(word: str) -> str:
     """The letters and digits of a word, without case; the word itself if it has none."""
     return _NO_LETTER.sub("", unicodedata.normalize("NFC", word.casefold())) or word.strip()
+
+
+def has_letters(text: str) -> bool:
+    """Whether a text has more than spaces and punctuation."""
+    return bool(_LETTER.search(text))
 
 
 def common_prefix(left: Sequence[str], right: Sequence[str]) -> int:

@@ -7,6 +7,7 @@ from math import exp, fsum
 from typing import Final
 
 from shared.events import Scores
+from shared.words import has_letters
 
 STEPS: Final = 10_000
 """Log-probabilities are whole numbers of steps on a device, so that they are read together with the tokens."""
@@ -61,6 +62,5 @@ def _parts(pieces: Sequence[ScoredPiece]) -> Iterator[_Part]:
     for piece in pieces:
         waiting += piece.log_probability
         if piece.text:
-            has_letters = any(character.isalnum() for character in piece.text)
-            yield _Part(at, at + len(piece.text), waiting, has_letters)
+            yield _Part(at, at + len(piece.text), waiting, has_letters(piece.text))
             at, waiting = at + len(piece.text), 0.0

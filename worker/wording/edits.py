@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from shared.events import Word
+from shared.words import has_letters
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ def applied(text: str, words: Sequence[Word], edits: Sequence[Edit]) -> tuple[st
     for group in _groups(spans, edits):
         start, end = spans[group.start][0], spans[group.stop - 1][1]
         before, after = text[start:end], _replaced(text, edits, start, end).strip()
-        if _has_letters(after) or after == before:
+        if has_letters(after) or after == before:
             edited.append(_merged(words[group.start : group.stop], after))
         elif edited:
             edited[-1] = replace(edited[-1], text=edited[-1].text + after)
@@ -69,10 +70,6 @@ def _groups(spans: Sequence[tuple[int, int]], edits: Sequence[Edit]) -> list[ran
 def _merged(words: Sequence[Word], text: str) -> Word:
     known = [word.confidence for word in words if word.confidence is not None]
     return Word(text, words[0].start_samples, words[-1].end_samples, min(known, default=None))
-
-
-def _has_letters(text: str) -> bool:
-    return any(character.isalnum() for character in text)
 
 
 def _replaced(text: str, edits: Sequence[Edit], start: int, end: int) -> str:

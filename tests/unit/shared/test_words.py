@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.words import common_prefix, normalised
+from shared.words import common_prefix, has_letters, normalised
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,8 @@ def test_common_prefix_counts_the_first_equal_words() -> None:
     assert common_prefix(["a", "b", "c"], ["a", "b", "d", "c"]) == 2
     assert common_prefix(["a"], ["a", "b"]) == 1
     assert common_prefix([], ["a"]) == 0
+
+
+def test_vowel_signs_are_no_punctuation() -> None:
+    assert has_letters("\u0e35")
+    assert not has_letters(" …_")

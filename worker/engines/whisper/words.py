@@ -6,7 +6,7 @@ from itertools import accumulate
 from math import prod
 
 from shared.events import Usage
-from shared.words import normalised
+from shared.words import VOWEL_SIGNS, has_letters, normalised
 
 SAMPLES_PER_POSITION = 320
 """One encoder position, the unit of word times."""
@@ -67,7 +67,7 @@ def spelling(pieces: Sequence[Piece]) -> Spelling:
     An opening mark (with a space before it) belongs to the word after it.
     """
     lead = 0
-    while lead < len(pieces) and not _has_letters(pieces[lead]) and not pieces[lead].text.startswith(" "):
+    while lead < len(pieces) and not has_letters(pieces[lead].text) and not pieces[lead].text.startswith(" "):
         lead += 1
     rest = pieces[lead:]
     groups = word_groups([piece.text for piece in rest])
@@ -75,14 +75,15 @@ def spelling(pieces: Sequence[Piece]) -> Spelling:
 
 
 def word_groups(pieces: Sequence[str]) -> list[range]:
-    """Which successive pieces make one word."""
+    """Which successive pieces make one word. Marks and vowel signs belong to the piece before them."""
     groups: list[range] = []
     opening: int | None = None
     for index, piece in enumerate(pieces):
-        has_letters = any(character.isalnum() for character in piece)
-        if not has_letters and groups and not piece.startswith(" ") and opening is None:
+        is_mark = not has_letters(piece)
+        belongs_to_last = piece[:1] in VOWEL_SIGNS or (is_mark and not piece.startswith(" "))
+        if belongs_to_last and groups and opening is None:
             groups[-1] = range(groups[-1].start, index + 1)
-        elif not has_letters and index + 1 < len(pieces):
+        elif is_mark and index + 1 < len(pieces):
             opening = index if opening is None else opening
         else:
             groups.append(range(index if opening is None else opening, index + 1))
@@ -152,7 +153,7 @@ def _heard_word(
 def _letters(word: Sequence[Piece]) -> Sequence[Piece]:
     """The word without the marks at its end."""
     count = len(word)
-    while count > 1 and not _has_letters(word[count - 1]):
+    while count > 1 and not has_letters(word[count - 1].text):
         count -= 1
     return word[:count]
 
@@ -167,7 +168,3 @@ def mean_confidence(words: Sequence[HeardWord]) -> float | None:
     """The mean of the words that have one; None if none has."""
     known = [word.confidence for word in words if word.confidence is not None]
     return sum(known) / len(known) if known else None
-
-
-def _has_letters(piece: Piece) -> bool:
-    return any(character.isalnum() for character in piece.text)

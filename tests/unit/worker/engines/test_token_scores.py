@@ -25,6 +25,10 @@ def test_punctuation_counts_only_alone() -> None:
     assert confidences(("Yes", 0.9), ("!", 0.1), (" …", 0.3)) == [0.9, 0.3]
 
 
+def test_vowel_signs_are_no_punctuation() -> None:
+    assert confidences((" क", 0.9), ("\u0940", 0.5)) == [0.45]
+
+
 def test_token_of_half_a_character_belongs_to_the_character() -> None:
     assert confidences((" a", 0.9), ("", 0.5), (" é", 0.5), (" b", 0.8)) == [0.9, 0.25, 0.8]
 

@@ -59,6 +59,13 @@ def test_characters_of_scripts_without_spaces_are_words() -> None:
     assert joined(words) == "電車で。"
 
 
+def test_vowel_signs_belong_to_the_letter_before_them() -> None:
+    alignments = [(0, 1), (1, 5), (2, 9), (3, 12), (4, 20)]
+    words = timed(["ก", "\u0e35", "น", "!"], alignments)
+    assert [(word.text, word.mark, word.tokens) for word in words] == [("กี", "", (0, 1)), ("น", "!", (2,))]
+    assert [word.text for word in timed(["\u0e35", "น"], alignments)] == ["\u0e35", "น"]
+
+
 def test_end_of_a_word_is_glued_to_the_forced_one() -> None:
     [end, following] = timed(["ber", " und"], [(1, 3), (2, 6), (3, 9)], first_token=1)
     begin = HeardWord(" Sil", "", (7,), (), 0, 960, 1.0)
