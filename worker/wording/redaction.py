@@ -12,6 +12,7 @@ from typing import Final
 
 from shared.seams import UNSPACED
 from shared.session_options import Redaction
+from shared.words import LETTER
 from worker.wording import numerals
 from worker.wording.edits import Edit
 
@@ -59,6 +60,8 @@ _UNWRITTEN: Final = re.compile(r"oh?\b|double", re.IGNORECASE)
 _BETWEEN_COMMAS: Final = re.compile(r"[^,;\s][^,;]*")
 _NUMBER: Final = re.compile(r"(?<![^\W\d_])\d+(?:[ .,:/–-]?\d+)*")
 _THOUSANDS: Final = re.compile(r"[1-9]\d{0,2}(?:([.,])\d{3})(?:\1\d{3})*(?:[.,]\d{1,2})?")
+_SPACED: Final = f"(?![{UNSPACED}])(?:{LETTER}|_)"
+"""A character of a word, in a script with spaces between words."""
 
 
 class _Spelled:
@@ -196,6 +199,6 @@ def _terms(terms: tuple[str, ...]) -> re.Pattern[str]:
 
 def _term(term: str) -> str:
     words = [re.escape(word) for word in term.split()]
-    starts = "" if re.match(rf"[{UNSPACED}]|\W", term) else r"(?<!\w)"
-    ends = "" if re.match(rf"[{UNSPACED}]|\W", term[-1]) else r"(?!\w)"
+    starts = f"(?<!{_SPACED})" if re.match(_SPACED, term) else ""
+    ends = f"(?!{_SPACED})" if re.match(_SPACED, term[-1]) else ""
     return starts + r"[\s-]+".join(words) + ends

@@ -61,6 +61,9 @@ def test_terms_are_whole_words_in_any_case() -> None:
     terms = ("Maria Lopez", "Smith")
     assert redacted("maria  LOPEZ, Smith's, Smithson", terms=terms) == "[REDACTED], [REDACTED]'s, Smithson"
     assert redacted("電話は山田さん", language="ja", terms=("山田",)) == "電話は[REDACTED]さん"
+    assert redacted("我用VPN上网", language="zh", terms=("VPN",)) == "我用[REDACTED]上网"
+    assert redacted("राम और रामा, सीता", language="hi", terms=("राम", "सीता")) == "[REDACTED] और रामा, [REDACTED]"
+    assert redacted("सीताराम", language="hi", terms=("सीता",)) == "सीताराम"
     assert redacted("see c++ (x)", terms=("c++", "(x)")) == "see [REDACTED] [REDACTED]"
 
 
