@@ -77,6 +77,17 @@ def similarities(texts: Sequence[str], others: Sequence[str]) -> NDArray[np.floa
     return found
 
 
+def bounds(texts: Sequence[str], others: Sequence[str]) -> NDArray[np.float64]:
+    """`[texts, others]`: what `similarities` does not exceed, by the letters that both have. Much faster."""
+    common = np.zeros((len(texts), len(others)), np.intp)
+    for letter in set("".join(others)):
+        left, right = (np.array([text.count(letter) for text in side], np.intp) for side in (texts, others))
+        rows, columns = np.flatnonzero(left), np.flatnonzero(right)
+        common[np.ix_(rows, columns)] += np.minimum.outer(left[rows], right[columns])
+    left, right = (np.array([len(text) for text in side], np.intp) for side in (texts, others))
+    return common / np.maximum(np.maximum.outer(left, right), 1)
+
+
 def _coded(texts: Sequence[str]) -> tuple[NDArray[np.uint32], NDArray[np.intp]]:
     """Code points, `[texts, longest]`, and lengths."""
     lengths = np.array([len(text) for text in texts], np.intp)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.session_options import DEFAULT_BOOST, KeyTerm
-from worker.engines.keyterms.likeness import letters, similarities, sound_key
+from worker.engines.keyterms.likeness import bounds, letters, similarities, sound_key
 
 MAX_WORDS: Final = 4
 """A model may write one name as so many words."""
@@ -65,7 +65,7 @@ class SpokenTerms:
         if not spans:
             return []
         texts = ["".join(word.text for word in words[start:stop]) for start, stop in spans]
-        like = self._likeness(texts)
+        like = self._likeness(texts, likeness)
         found = []
         for span, term in zip(*np.nonzero(like >= likeness), strict=True):
             start, stop = spans[span]
@@ -79,7 +79,7 @@ class SpokenTerms:
         texts = ["".join(word.text for word in words[start:stop]) for start, stop in self._spans(words)]
         if not texts or not self._terms:
             return []
-        best = self._likeness(texts).max(axis=0)
+        best = self._likeness(texts, likeness).max(axis=0)
         order = np.argsort(-best, kind="stable")[:most]
         return [self._terms[index].term for index in order if best[index] >= likeness]
 
@@ -121,9 +121,16 @@ class SpokenTerms:
                     kept[start : start + count] = True
         return kept
 
-    def _likeness(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        by_sound = similarities([sound_key(text) for text in texts], self._keys)
-        return (by_sound + similarities([letters(text) for text in texts], self._letters)) / 2
+    def _likeness(self, texts: Sequence[str], least: float) -> NDArray[np.float64]:
+        """`[texts, terms]`, 0 to 1: by sound and by letters in equal parts. Only `least` and more are exact."""
+        sounds, spelled = [sound_key(text) for text in texts], [letters(text) for text in texts]
+        is_near = (bounds(sounds, self._keys) + bounds(spelled, self._letters)) / 2 >= least
+        near, terms = np.flatnonzero(is_near.any(axis=1)), np.flatnonzero(is_near.any(axis=0))
+        by_sound = similarities([sounds[one] for one in near], [self._keys[one] for one in terms])
+        by_letters = similarities([spelled[one] for one in near], [self._letters[one] for one in terms])
+        found = np.zeros(is_near.shape)
+        found[np.ix_(near, terms)] = (by_sound + by_letters) / 2
+        return found
 
     def _bonus(self, index: int) -> float:
         scale = self._terms[index].boost / DEFAULT_BOOST

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.session_options import DEFAULT_BOOST, KeyTerm
-from worker.engines.keyterms.likeness import letters, similarities, sound_key
+from worker.engines.keyterms.likeness import bounds, letters, similarities, sound_key
 from worker.engines.keyterms.spans import MAX_LETTERS, NATS_PER_LETTER, SpokenTerms, Written
 
 
@@ -69,6 +69,7 @@ def test_similarities_are_one_less_the_share_of_edits(left: list[str], right: li
         for column, other in enumerate(right):
             wanted = 1 - edits(one, other) / max(len(one), len(other)) if one and other else 0.0
             assert found[row, column] == pytest.approx(wanted)
+    assert (found <= bounds(left, right)).all()
 
 
 def test_keys_join_letters_that_sound_alike() -> None:
