@@ -3,15 +3,19 @@
 A term is proposed for a few successive words that sound like it. Whether the audio supports it is decided by the model.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import lru_cache
+from itertools import accumulate
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.continuation import words_of
+from shared.seams import UNSPACED
 from shared.session_options import DEFAULT_BOOST, KeyTerm
 from worker.engines.keyterms.likeness import bounds, letters, similarities, sound_key
 
@@ -23,6 +27,7 @@ NATS_PER_LETTER: Final = 0.6
 """What a term gains at `DEFAULT_BOOST`, for each of its letters: a short term needs clearer audio."""
 MAX_LETTERS: Final = 10
 """More letters gain no more, so that the gain is bounded."""
+_UNSPACED: Final = re.compile(f"[{UNSPACED}]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,9 @@ class SpokenTerms:
         self._terms = [one for one in terms if one.boost > 0 and letters(one.term)]
         self._letters = [letters(one.term) for one in self._terms]
         self._keys = [sound_key(one.term) for one in self._terms]
-        self._words = max((len(one.term.split()) for one in self._terms), default=0)
+        longest = max((len(words_of(one.term)) for one in self._terms), default=0)
+        self._most_words = max(MAX_WORDS, longest + 1)
+        """That may be a term together: in scripts without spaces, a word is a character."""
 
     def proposals(self, words: Sequence[Written], *, likeness: float, most: int) -> list[Proposal]:
         """At most so many, the likest first, each at least so like to its words (0 to 1)."""
@@ -88,7 +95,7 @@ class SpokenTerms:
         matcher = SequenceMatcher(None, _plain(words), _plain(others), autojunk=False)
         found = []
         for kind, start, stop, first, last in matcher.get_opcodes():
-            if kind != "replace" or max(stop - start, last - first) > MAX_BLOCK_WORDS:
+            if kind != "replace" or max(stop - start, last - first) > max(MAX_BLOCK_WORDS, self._most_words):
                 continue
             before = letters("".join(word.text for word in words[start:stop]))
             for index, one in enumerate(self._letters):
@@ -101,24 +108,26 @@ class SpokenTerms:
     def _spans(self, words: Sequence[Written]) -> list[tuple[int, int]]:
         """Successive words of one sentence, without those that are terms already."""
         kept = self._kept(words)
-        longest = max(MAX_WORDS, self._words + 1)
         spans = []
         for start in range(len(words)):
-            for stop in range(start + 1, min(start + longest, len(words)) + 1):
+            for stop in range(start + 1, min(start + self._most_words, len(words)) + 1):
                 if kept[stop - 1] or (stop - start > 1 and words[stop - 2].mark.startswith(SENTENCE_MARKS)):
                     break
                 spans.append((start, stop))
         return spans
 
     def _kept(self, words: Sequence[Written]) -> NDArray[np.bool_]:
-        """Which words are part of a term as the client writes it."""
+        """Which words are part of a term as the client writes it, between the edges of words."""
         kept = np.zeros(len(words), np.bool_)
+        text = "".join(word.text for word in words)
+        places = [place for place, word in enumerate(words) for _ in word.text]
+        ends = list(accumulate(len(word.text) for word in words))
+        starts = [end - len(word.text.lstrip()) for end, word in zip(ends, words, strict=True)]
         for one in self._terms:
-            count = len(one.term.split())
-            for start in range(len(words) - count + 1):
-                text = "".join(word.text for word in words[start : start + count]).strip()
-                if text == one.term:
-                    kept[start : start + count] = True
+            for found in re.finditer(re.escape(one.term), text):
+                begins = found.start() in starts or _UNSPACED.match(one.term[0])
+                if begins and (found.end() in ends or _UNSPACED.match(one.term[-1])):
+                    kept[places[found.start()] : places[found.end() - 1] + 1] = True
         return kept
 
     def _likeness(self, texts: Sequence[str], least: float) -> NDArray[np.float64]:

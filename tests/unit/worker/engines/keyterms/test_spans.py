@@ -35,6 +35,41 @@ def test_nothing_is_proposed_for_words_that_sound_otherwise_or_are_the_term() ->
     assert proposed("We met Kowalczyk there.", "Kowalczyk") == []
 
 
+@pytest.mark.parametrize(
+    ("text", "heard", "term"),
+    [
+        ("我|在|背|景|大|学|出|版|社|工作", "背景大学出版社", "北京大学出版社"),
+        ("昨|日|東|京|スカ|イ|ツ|リー|に|行|った", "東京スカイツリー", "東京スカイツリイ"),
+        ("เรา|ไป|กรุง|เทพ|มหา|นะ|คร", "กรุงเทพมหานะคร", "กรุงเทพมหานคร"),
+        ("我们|这个|K|ubernetis|集|群", "Kubernetis集群", "Kubernetes集群"),
+    ],
+)
+def test_term_without_spaces_is_proposed_for_all_of_it(text: str, heard: str, term: str) -> None:
+    pieces = [Written(piece) for piece in text.split("|")]
+    first, *_ = SpokenTerms((KeyTerm(term),)).proposals(pieces, likeness=0.5, most=6)
+    assert "".join(one.text for one in pieces[first.start : first.stop]) == heard
+    assert first.text == term
+
+
+@pytest.mark.parametrize(
+    ("text", "term"),
+    [
+        ("我在|北|京|大|学|出|版|社|工作", "北京大学出版社"),
+        ("在北|京大|学出|版社|工作", "北京大学出版社"),
+        ("昨日|東京|スカイ|ツリー|に", "東京スカイツリー"),
+        ("我们|这个|K|ubernetes|集群", "Kubernetes"),
+        (" we| run| a| Kubernetes| cluster| here", "Kubernetes cluster"),
+    ],
+)
+def test_nothing_is_proposed_for_a_term_in_any_script(text: str, term: str) -> None:
+    pieces = [Written(piece) for piece in text.split("|")]
+    assert SpokenTerms((KeyTerm(term),)).proposals(pieces, likeness=0.5, most=6) == []
+
+
+def test_word_that_only_begins_with_a_term_is_none() -> None:
+    assert proposed("They talk of Celerys.", "Celery")[0] == (" Celerys", " Celery")
+
+
 def test_possessive_stays_and_sentences_are_not_joined() -> None:
     assert proposed("It is Covalchick's train.", "Kowalczyk")[0] == (" Covalchick's", " Kowalczyk's")
     assert (" coval. Chick", " Kowalczyk") not in proposed("He said coval. Chick went.", "Kowalczyk", likeness=0.3)
@@ -54,6 +89,12 @@ def test_another_decode_proposes_only_words_with_terms() -> None:
     found = [(one.start, one.stop, one.text) for one in terms.differences(first, second)]
     assert found == [(1, 2, " Kowalczyk"), (3, 5, " Zyrtalin")]
     assert terms.differences(first, first) == []
+
+
+def test_another_decode_proposes_a_long_term_without_spaces() -> None:
+    first, second = ([Written(piece) for piece in text] for text in ("在贝精打雪楚班舍里", "在北京大学出版社里"))
+    [found] = SpokenTerms((KeyTerm("北京大学出版社"),)).differences(first, second)
+    assert (found.start, found.stop, found.text) == (1, 8, "北京大学出版社")
 
 
 def test_terms_of_boost_zero_are_never_proposed() -> None:
