@@ -137,8 +137,7 @@ class Answers:
 
     def _end_timestamp(self, job: Job) -> int:
         """The token of the first timestamp that says that no more text follows."""
-        end_samples = len(job.pcm) if job.speech_end_samples is None else job.speech_end_samples
-        return self._timestamp_begin + round((end_samples / SAMPLE_RATE_HZ - EDGE_S) / SECONDS_PER_TIMESTAMP)
+        return self._timestamp_begin + round((len(job.pcm) / SAMPLE_RATE_HZ - EDGE_S) / SECONDS_PER_TIMESTAMP)
 
     def _is_suspect(self, decoded: Said) -> bool:
         text = self._vocabulary.decode(decoded.tokens)

@@ -351,8 +351,7 @@ def _with_lead(job: Job) -> Job:
     """The job, with its silence added to its audio."""
     if not job.lead_samples:
         return job
-    end = None if job.speech_end_samples is None else job.speech_end_samples + job.lead_samples
-    return replace(job, pcm=np.pad(job.pcm, (job.lead_samples, 0)), speech_end_samples=end)
+    return replace(job, pcm=np.pad(job.pcm, (job.lead_samples, 0)))
 
 
 def _probabilities(found: Sequence[tuple[str, float]]) -> dict[str, float]:

@@ -33,8 +33,6 @@ class Job:
     """The most new tokens that a partial can have; a loop at the edge of the audio would slow the whole batch more."""
     lead_samples: int = 0
     """Silence to add before the audio: otherwise speech that begins at once appears twice in the answer."""
-    speech_end_samples: int | None = None
-    """No speech in `pcm` comes after this position; None: its end."""
     beam_below: float = -inf
     """An answer with a lower log-probability is decoded again with a beam, which is slower and mostly better."""
     translate: bool = False
