@@ -58,7 +58,3 @@ class Heard:
     def word_probability(self) -> float:
         """The mean over the words; 1 if there are none."""
         return sum(word.probability for word in self.words) / len(self.words) if self.words else 1.0
-
-    @property
-    def text(self) -> str:
-        return "".join(word.text + word.mark for word in self.words).strip()
