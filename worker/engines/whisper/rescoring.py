@@ -15,7 +15,7 @@ from shared.session_options import KeyTerm
 from worker.engines.keyterms.spans import Proposal, SpokenTerms, Written, spoken_terms
 from worker.engines.loading.faster_whisper_internals import Tokenizer
 from worker.engines.whisper.encoded import aligned_frames, chosen
-from worker.engines.whisper.words import HeardWord, Piece, Spelling, spelling, timed_words
+from worker.engines.whisper.words import HeardWord, Piece, Spelling, parted, spelling, timed_words
 
 LIKENESS: Final = 0.5
 """Measured on sentences with rare names (tests/bench/rare_names.py): below it, hardly any proposal is right."""
@@ -167,7 +167,4 @@ def pieces_of(tokenizer: Tokenizer, tokens: list[int]) -> list[Piece]:
 
 def _written(word: Sequence[Piece]) -> Written:
     """A word of a hypothesis, with its closing marks apart."""
-    count = len(word)
-    while count > 1 and not any(character.isalnum() for character in word[count - 1].text):
-        count -= 1
-    return Written("".join(one.text for one in word[:count]), "".join(one.text for one in word[count:]))
+    return Written(*("".join(piece.text for piece in part) for part in parted(word)))

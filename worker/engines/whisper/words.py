@@ -116,7 +116,7 @@ def timed_words(
         start = earliest
         earliest = min(max(reached.get(bounds[index + 1], length_samples), start), length_samples)
         first = bounds[index]
-        last = first + sum(len(piece.tokens) for piece in _letters(word))
+        last = first + sum(len(piece.tokens) for piece in parted(word)[0])
         own = probabilities[first:last]
         words.append(_heard_word(word, start, earliest, min(own, default=0.0), prod(own) if own else None))
     return tuple(words)
@@ -136,8 +136,7 @@ def spread_words(spelled: Spelling, length_samples: int) -> tuple[HeardWord, ...
 def _heard_word(
     word: Sequence[Piece], start_samples: int, end_samples: int, probability: float, confidence: float | None = None
 ) -> HeardWord:
-    letters = _letters(word)
-    marks = word[len(letters) :]
+    letters, marks = parted(word)
     return HeardWord(
         "".join(piece.text for piece in letters),
         "".join(piece.text for piece in marks),
@@ -150,12 +149,12 @@ def _heard_word(
     )
 
 
-def _letters(word: Sequence[Piece]) -> Sequence[Piece]:
-    """The word without the marks at its end."""
+def parted(word: Sequence[Piece]) -> tuple[Sequence[Piece], Sequence[Piece]]:
+    """The word without the marks at its end, and these."""
     count = len(word)
     while count > 1 and not has_letters(word[count - 1].text):
         count -= 1
-    return word[:count]
+    return word[:count], word[count:]
 
 
 def usage_of(words: Sequence[HeardWord], length_samples: int) -> Usage:
