@@ -85,7 +85,8 @@ class Answers:
             repeats = self._repeats(job, tried[-1])
         if repeats and (longer := lengthened(job)) is not None:
             question = replace(question, encoded=longer, row=0)
-            tried = [first, self._alone(question)]  # not that of the beam: a loop is always likely
+            # The beam's answer is not used: loops always have a high probability.
+            tried = [first, self._alone(question)]
             if self._is_doubtful(job, tried[-1]):
                 tried.append(self._alone(question, beam=RETRY_BEAM))
         return self._best(tried)

@@ -24,7 +24,8 @@ class Job:
     forced: tuple[int, ...] = ()
     """Tokens that the answer begins with: words of this window that are already settled."""
     draft: tuple[int, ...] = ()
-    """Tokens that probably follow: what the previous pass heard there. They save time; only near ties can change."""
+    """Tokens that probably follow: what the previous pass heard there. They save time. The answer can differ only where
+    two tokens are almost equally likely."""
     is_live: bool = False
     """Decode the window by itself if that is faster. Otherwise it shares a batch."""
     closing: bool = False
