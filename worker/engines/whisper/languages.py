@@ -29,14 +29,14 @@ SETTLED_SPEECH_S = 4.0
 """After this much speech the likeliest language stays fixed."""
 
 
-def likeliest(stretches: Sequence[tuple[Probabilities, float]], languages: Sequence[str] = ()) -> str:
+def likeliest(segments: Sequence[tuple[Probabilities, float]], languages: Sequence[str] = ()) -> str:
     """The language that explains the segments of speech best. Each counts by its length in s, up to `MIN_SPEECH_S`.
 
     `languages`: the only ones to choose from; empty: all.
     """
     evidence: dict[str, float] = {}
     doubt = 1.0
-    for probabilities, speech_s in stretches:
+    for probabilities, speech_s in segments:
         weight = min(speech_s / MIN_SPEECH_S, 1.0)
         doubt -= weight
         for code, probability in probabilities.items():
@@ -68,7 +68,7 @@ class SpokenLanguage:
 
     def __init__(self, languages: Sequence[str]) -> None:
         self._languages = languages
-        self._stretches: list[tuple[Probabilities, float]] = []
+        self._segments: list[tuple[Probabilities, float]] = []
         self._latest: tuple[Probabilities, float] | None = None
         self.current: str | None = None
         self.is_settled = False
@@ -103,12 +103,12 @@ class SpokenLanguage:
         if sure := surely_spoken(probabilities, speech_s, self._languages):
             self.current, self.is_settled = sure, True
         elif not self.is_settled:
-            heard = [*self._stretches, self._latest]
+            heard = [*self._segments, self._latest]
             self.current = likeliest(heard, self._languages)
             self.is_settled = sum(length_s for _, length_s in heard) >= SETTLED_SPEECH_S
 
-    def end_stretch(self) -> None:
+    def end_segment(self) -> None:
         """The next detection belongs to another segment of speech."""
         if self._latest and not self.is_settled:
-            self._stretches.append(self._latest)
+            self._segments.append(self._latest)
         self._latest, self.heard_s = None, 0.0

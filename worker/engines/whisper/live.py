@@ -294,7 +294,7 @@ class LiveSession(Session):
         if not self._transcript.context:
             self._window.begin_at(closed.end_samples)
         self._closing = None
-        self._language.end_stretch()
+        self._language.end_segment()
         self._partial_tokens = 0
         if following := self._queue.unanswered:
             self._end(following)

@@ -10,13 +10,13 @@ DOUBTFUL = {"en": 0.3, "de": 0.4, "es": 0.3}
 """What one word may give."""
 
 
-def test_evidence_of_stretches_adds_up() -> None:
+def test_evidence_of_segments_adds_up() -> None:
     unsure = {"es": 0.4, "de": 0.6}
     assert likeliest([(unsure, 1.0)]) == "de"
     assert likeliest([(unsure, 1.0), ({"es": 0.7, "de": 0.3}, 1.0)]) == "es"
 
 
-def test_short_stretches_count_less() -> None:
+def test_short_segments_count_less() -> None:
     german_word = ({"en": 0.2, "de": 0.8}, 0.3)
     assert likeliest([german_word, ({"en": 0.6, "de": 0.4}, 2.0)]) == "en"
     assert likeliest([(german_word[0], 2.0), ({"en": 0.6, "de": 0.4}, 2.0)]) == "de"
@@ -32,7 +32,7 @@ def test_little_speech_is_english_unless_another_language_is_clearly_likelier() 
     assert likeliest([(doubtful, 1.0)], ("zh", "ko")) == "zh"
 
 
-def test_one_stretch_rules_no_language_out() -> None:
+def test_one_segment_rules_no_language_out() -> None:
     wrong = ({"en": 0.0, "de": 1.0}, 2.0)
     assert likeliest([wrong, *[({"en": 0.99, "de": 0.01}, 2.0)] * 4]) == "en"
 
@@ -60,10 +60,10 @@ def test_sentence_that_is_hardly_in_the_language_seems_foreign() -> None:
 def test_unsure_guess_on_one_word_changes_nothing() -> None:
     language = SpokenLanguage(())
     language.hear(ENGLISH, 3.0)
-    language.end_stretch()
+    language.end_segment()
     for probabilities in (DOUBTFUL, GERMAN):
         language.hear(probabilities, 0.6)
-        language.end_stretch()
+        language.end_segment()
         assert language.current == "en"
     language.hear(DOUBTFUL, 6.0)
     assert language.current == "en"
@@ -72,23 +72,23 @@ def test_unsure_guess_on_one_word_changes_nothing() -> None:
 def test_sure_detection_changes_the_language_at_once() -> None:
     language = SpokenLanguage(())
     language.hear(ENGLISH, 3.0)
-    language.end_stretch()
+    language.end_segment()
     language.hear(GERMAN, 3.0)
     assert (language.current, language.is_settled) == ("de", True)
 
 
-def test_language_is_settled_by_short_stretches_that_add_up() -> None:
+def test_language_is_settled_by_short_segments_that_add_up() -> None:
     language = SpokenLanguage(())
     language.hear({"en": 0.1, "de": 0.5, "es": 0.4}, 1.0)
     assert (language.current, language.is_settled) == ("de", False)
     for _ in range(3):
         assert not language.is_settled
-        language.end_stretch()
+        language.end_segment()
         language.hear({"en": 0.1, "de": 0.3, "es": 0.6}, 1.0)
     assert (language.current, language.is_settled) == ("es", True)
 
 
-def test_later_detection_of_a_stretch_replaces_the_earlier_one() -> None:
+def test_later_detection_of_a_segment_replaces_the_earlier_one() -> None:
     language = SpokenLanguage(())
     for _ in range(20):
         language.hear({"en": 0.2, "de": 0.7}, 0.5)
@@ -114,7 +114,7 @@ def test_language_is_detected_at_growing_lengths_until_it_is_settled() -> None:
     assert language.is_due(1.1, ends=False)
     language.hear(ENGLISH, 3.0)
     assert not language.is_due(9.0, ends=False)
-    language.end_stretch()
+    language.end_segment()
     assert not language.is_due(1.5, ends=True)
     assert language.is_due(2.0, ends=False)
 
@@ -145,4 +145,4 @@ def test_settled_language_changes_by_sure_detections_only(
         if speech_s >= SETTLED_SPEECH_S:
             assert language.is_settled
         if ends:
-            language.end_stretch()
+            language.end_segment()
