@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from shared.words import LETTER, VOWEL_SIGNS
 
 MAX_KEY: Final = 24
-"""Longer keys are compared by their beginnings."""
 _LETTERS: Final = str.maketrans({"ł": "l", "ø": "o", "æ": "e", "œ": "e", "ß": "ss", "đ": "d", "þ": "t", "ð": "d"})
 _DIGRAPHS: Final = (
     (re.compile("tsch|tch|sch|szcz|cz|ch|sh|sz|zh|cs(?!t)"), "x"),
@@ -48,33 +47,23 @@ def sound_key(text: str) -> str:
     return "".join(one for one, before in zip(key, " " + key, strict=False) if one != before)[:MAX_KEY]
 
 
-def similarities(texts: Sequence[str], others: Sequence[str]) -> NDArray[np.float64]:
-    """`[texts, others]`: 1 less the edits between both, as a share of the longer one; 0 for empty texts."""
-    found = np.zeros((len(texts), len(others)))
-    if not texts or not others:
-        return found
-    left, left_lengths = _coded(texts)
-    right, right_lengths = _coded(others)
-    columns = right.shape[1]
-    # row[i, j, k]: edits between the first letters of text i and the first k letters of other j
-    row = np.broadcast_to(np.arange(columns + 1, dtype=np.int16), (len(texts), len(others), columns + 1)).copy()
-    distance = np.zeros((len(texts), len(others)), np.int16)
-    at = np.broadcast_to(right_lengths[None, :, None], (len(texts), len(others), 1))
-    for index in range(left.shape[1]):
-        differs = left[:, None, index, None] != right[None, :, :]
-        new = np.empty_like(row)
-        new[..., 0] = index + 1
-        np.minimum(row[..., 1:] + 1, row[..., :-1] + differs, out=new[..., 1:])
-        for column in range(1, columns + 1):  # insertions follow each other
-            np.minimum(new[..., column], new[..., column - 1] + 1, out=new[..., column])
-        row = new
-        ends = left_lengths == index + 1
-        if ends.any():
-            distance[ends] = np.take_along_axis(row[ends], at[ends], axis=2)[..., 0]
-    longest = np.maximum(left_lengths[:, None], right_lengths[None, :])
-    known = (left_lengths[:, None] > 0) & (right_lengths[None, :] > 0)
-    np.divide(longest - distance, longest, out=found, where=known)
-    return found
+def similarities(texts: Sequence[str], others: Sequence[str], pairs: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Of `pairs` of them, `[2, pairs]`: 1 less the edits as a share of the longer one; 0 if one is empty."""
+    left, left_lengths = (coded[..., pairs[0]] for coded in _coded(texts))
+    right, right_lengths = (coded[..., pairs[1]] for coded in _coded(others))
+    places = np.arange(len(right) + 1, dtype=np.int16)[:, None]
+    # row[k, pair]: edits between the first letters of the text and the first k letters of the other
+    row = np.broadcast_to(places, (len(right) + 1, pairs.shape[1])).copy()
+    distance = np.zeros(pairs.shape[1], np.int16)
+    for index, letter in enumerate(left):
+        new = row + 1
+        np.minimum(new[1:], row[:-1] + (letter != right), out=new[1:])
+        row = np.minimum.accumulate(new - places) + places  # insertions follow each other
+        ends = np.flatnonzero(left_lengths == index + 1)
+        distance[ends] = row[right_lengths[ends], ends]
+    longest = np.maximum(left_lengths, right_lengths)
+    known = (left_lengths > 0) & (right_lengths > 0)
+    return np.where(known, (longest - distance) / np.maximum(longest, 1), 0.0)
 
 
 def bounds(texts: Sequence[str], others: Sequence[str]) -> NDArray[np.float64]:
@@ -89,9 +78,9 @@ def bounds(texts: Sequence[str], others: Sequence[str]) -> NDArray[np.float64]:
 
 
 def _coded(texts: Sequence[str]) -> tuple[NDArray[np.uint32], NDArray[np.intp]]:
-    """Code points, `[texts, longest]`, and lengths."""
+    """Code points, `[longest, texts]`, and lengths."""
     lengths = np.array([len(text) for text in texts], np.intp)
-    coded = np.zeros((len(texts), max(int(lengths.max()), 1)), np.uint32)
-    for row, text in zip(coded, texts, strict=True):
-        row[: len(text)] = [ord(one) for one in text]
+    coded = np.zeros((lengths.max(initial=0), len(texts)), np.uint32)
+    for column, text in zip(coded.T, texts, strict=True):
+        column[: len(text)] = [ord(one) for one in text]
     return coded, lengths

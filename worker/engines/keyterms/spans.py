@@ -25,8 +25,10 @@ MAX_BLOCK_WORDS: Final = 5
 SENTENCE_MARKS: Final = (".", "?", "!", "。", "？", "！")
 NATS_PER_LETTER: Final = 0.6
 """What a term gains at `DEFAULT_BOOST`, for each of its letters: a short term needs clearer audio."""
-MAX_LETTERS: Final = 10
+MAX_GAINING_LETTERS: Final = 10
 """More letters gain no more, so that the gain is bounded."""
+MAX_COMPARED_LETTERS: Final = 32
+"""Longer terms are found only as they are written, or in another decode: comparing 200 of them would take seconds."""
 _UNSPACED: Final = re.compile(f"[{UNSPACED}]")
 
 
@@ -62,7 +64,8 @@ class SpokenTerms:
         self._terms = [one for one in terms if one.boost > 0 and letters(one.term)]
         self._letters = [letters(one.term) for one in self._terms]
         self._keys = [sound_key(one.term) for one in self._terms]
-        longest = max((len(words_of(one.term)) for one in self._terms), default=0)
+        compared = [one.term for one in self._terms if len(letters(one.term)) <= MAX_COMPARED_LETTERS]
+        longest = max((len(words_of(one)) for one in compared), default=0)
         self._most_words = max(MAX_WORDS, longest + 1)
         """That may be a term together: in scripts without spaces, a word is a character."""
 
@@ -134,16 +137,16 @@ class SpokenTerms:
         """`[texts, terms]`, 0 to 1: by sound and by letters in equal parts. Only `least` and more are exact."""
         sounds, spelled = [sound_key(text) for text in texts], [letters(text) for text in texts]
         is_near = (bounds(sounds, self._keys) + bounds(spelled, self._letters)) / 2 >= least
-        near, terms = np.flatnonzero(is_near.any(axis=1)), np.flatnonzero(is_near.any(axis=0))
-        by_sound = similarities([sounds[one] for one in near], [self._keys[one] for one in terms])
-        by_letters = similarities([spelled[one] for one in near], [self._letters[one] for one in terms])
+        is_near &= np.array([len(one) <= MAX_COMPARED_LETTERS for one in self._letters], bool)
+        pairs = np.stack(np.nonzero(is_near))
+        by_sound, by_letters = similarities(sounds, self._keys, pairs), similarities(spelled, self._letters, pairs)
         found = np.zeros(is_near.shape)
-        found[np.ix_(near, terms)] = (by_sound + by_letters) / 2
+        found[is_near] = (by_sound + by_letters) / 2
         return found
 
     def _bonus(self, index: int) -> float:
         scale = self._terms[index].boost / DEFAULT_BOOST
-        return scale * NATS_PER_LETTER * min(len(self._letters[index]), MAX_LETTERS)
+        return scale * NATS_PER_LETTER * min(len(self._letters[index]), MAX_GAINING_LETTERS)
 
 
 @lru_cache(maxsize=64)

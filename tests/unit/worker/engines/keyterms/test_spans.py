@@ -1,12 +1,19 @@
 """Which words of a decoded text may be key terms."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.session_options import DEFAULT_BOOST, KeyTerm
 from worker.engines.keyterms.likeness import bounds, letters, similarities, sound_key
-from worker.engines.keyterms.spans import MAX_LETTERS, NATS_PER_LETTER, SpokenTerms, Written
+from worker.engines.keyterms.spans import (
+    MAX_COMPARED_LETTERS,
+    MAX_GAINING_LETTERS,
+    NATS_PER_LETTER,
+    SpokenTerms,
+    Written,
+)
 
 
 def words(text: str) -> list[Written]:
@@ -78,7 +85,7 @@ def test_possessive_stays_and_sentences_are_not_joined() -> None:
 @given(st.text("abc ", max_size=20), st.floats(0.1, 4))
 def test_bonus_is_bounded(text: str, boost: float) -> None:
     terms = SpokenTerms((KeyTerm("abcabcabcabcabc", boost), KeyTerm("ab", boost)))
-    most = NATS_PER_LETTER * MAX_LETTERS * boost / DEFAULT_BOOST
+    most = NATS_PER_LETTER * MAX_GAINING_LETTERS * boost / DEFAULT_BOOST
     assert all(0 < one.bonus <= most + 1e-9 for one in terms.proposals(words(text), likeness=0.1, most=99))
 
 
@@ -97,6 +104,17 @@ def test_another_decode_proposes_a_long_term_without_spaces() -> None:
     assert (found.start, found.stop, found.text) == (1, 8, "北京大学出版社")
 
 
+def test_very_long_term_is_not_compared_but_found_in_another_decode() -> None:
+    """Each client may give 200 terms, and comparing long ones with all of a text takes seconds."""
+    long = "Internationalization and Localization Committee"
+    assert len(letters(long)) > MAX_COMPARED_LETTERS
+    terms = SpokenTerms((KeyTerm(long),))
+    first = words("The internationalisation and localisation comity met.")
+    assert terms.proposals(first, likeness=0.1, most=9) == []
+    [found] = terms.differences(words("The inter nation met."), words(f"The {long} met."))
+    assert found.text == f" {long}"
+
+
 def test_terms_of_boost_zero_are_never_proposed() -> None:
     assert SpokenTerms((KeyTerm("Celery", 0.0),)).proposals(words("celery"), likeness=0.1, most=9) == []
 
@@ -105,7 +123,8 @@ def test_terms_of_boost_zero_are_never_proposed() -> None:
 def test_similarities_are_one_less_the_share_of_edits(left: list[str], right: list[str]) -> None:
     from tests.bench.scoring import edits
 
-    found = similarities(left, right)
+    pairs = np.indices((len(left), len(right))).reshape(2, -1)
+    found = similarities(left, right, pairs).reshape(len(left), len(right))
     for row, one in enumerate(left):
         for column, other in enumerate(right):
             wanted = 1 - edits(one, other) / max(len(one), len(other)) if one and other else 0.0
