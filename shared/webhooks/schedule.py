@@ -32,8 +32,13 @@ class Backoff:
 
     @property
     def kept_s(self) -> float:
-        """How long an event is kept after it was read, and after each attempt, if no process attempts to send it."""
-        return MARGIN_S + (1 + JITTER) * sum(map(self._exact_s, range(1, self._attempts)))
+        """How long an event is kept after it was read, and after each attempt, if no process attempts to send it.
+
+        Longer than any pause, which a receiver may lengthen.
+        """
+        if self._attempts == 1:
+            return MARGIN_S
+        return MARGIN_S + max(LONGEST_S, (1 + JITTER) * sum(map(self._exact_s, range(1, self._attempts))))
 
     def _exact_s(self, attempt: int) -> float:
         return min(LONGEST_S, self._first_s * FACTOR ** min(attempt - 1, 20))

@@ -3,7 +3,7 @@
 import pytest
 
 from shared.config.webhooks import WebhookSettings
-from shared.webhooks.schedule import JITTER, LONGEST_S, Backoff, retry_after_s
+from shared.webhooks.schedule import JITTER, LONGEST_S, MARGIN_S, Backoff, retry_after_s
 
 
 def test_pauses_grow_fourfold_up_to_a_limit_with_jitter() -> None:
@@ -31,6 +31,12 @@ def test_receiver_lengthens_a_pause_within_bounds() -> None:
     assert backoff.pause_s(1, 10**9) == LONGEST_S
     assert (backoff.pause_s(1, 0.0) or 0) >= 5 * (1 - JITTER)
     assert backoff.pause_s(11, 60.0) is None
+
+
+@pytest.mark.parametrize("attempts", [2, 3, 6, 20])
+def test_event_is_kept_longer_than_any_pause(attempts: int) -> None:
+    backoff = Backoff(WebhookSettings(attempts=attempts))
+    assert all(backoff.kept_s >= MARGIN_S + (backoff.pause_s(one, 10**9) or 0) for one in range(1, attempts))
 
 
 @pytest.mark.parametrize(
