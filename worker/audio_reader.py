@@ -157,7 +157,7 @@ class AudioReader:
         session.heard(now_s)
         match entry.control:
             case ControlWord.COMMIT:
-                return [Commit(handle) for handle in session.commit(entry.end_samples)]
+                return [Commit(handle) for handle in session.commit(entry.entry_id, entry.end_samples)]
             case ControlWord.END:
                 session.finish()
                 return [Finish(handle) for handle in session.handles]

@@ -24,6 +24,8 @@ class Claim:
     """The committed text of the segment after the checkpoint; None if there is none."""
     speakers: bytes = b""
     """What the former owner knew of the speakers' voices; empty if nothing."""
+    answered_commit: bytes = b""
+    """The entry of the last `commit` whose answer was reported; empty if none was."""
     key_name: str = ""
     """The name of the API key that opened the session; empty if keys are off."""
 

@@ -39,6 +39,7 @@ def claimed(
         segment=segment,
         texts=tuple(final["text"] for final in finals),
         speakers=held.get(b"speakers", b""),
+        answered_commit=held.get(b"answered", b""),
         key_name=held.get(b"key", b"").decode(),
     )
     stored = held.get(b"committed")

@@ -52,6 +52,8 @@ class SessionWrite:
     ending: SessionState | None
     speakers: bytes | None = None
     """What is known of the speakers, if Redis does not have it."""
+    answered_commit: bytes = b""
+    """The entry of the last `commit` whose answer is among the events, or was written before."""
 
     @classmethod
     def of(cls, session: WorkerSession) -> Self:
@@ -60,7 +62,16 @@ class SessionWrite:
         settles = consumed is not None or any(kind == EventKind.FINAL for kind, _ in events)
         settled = session.settled() if settles else None
         committed = session.unwritten_commitment
-        return cls(session, events, settled, committed, consumed, session.ending, session.unwritten_speakers)
+        return cls(
+            session,
+            events,
+            settled,
+            committed,
+            consumed,
+            session.ending,
+            session.unwritten_speakers,
+            session.answered_commit,
+        )
 
     def is_nothing(self) -> bool:
         return not self.events and self.consumed_samples is None and self.ending is None and self.speakers is None
@@ -76,6 +87,7 @@ class SessionWrite:
             consumed_samples=self.consumed_samples,
             ending=None if self.ending is None else Ending(self.ending, self._kept_s(retention_s)),
             speakers=self.speakers,
+            answered_commit=self.answered_commit,
         )
 
     def release(self, retention_s: float) -> Call:

@@ -3,9 +3,11 @@
 Only state: no Redis, no model, no clock.
 """
 
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
+from shared.bus.audio import entry_order
 from shared.bus.states import SessionState
 from shared.events import SAMPLE_RATE_HZ
 from shared.session_options import SessionOptions
@@ -45,6 +47,10 @@ class SessionPositions:
     """Whether the session was offered to other workers."""
     ending: SessionState | None = None
     """The state of the session after its last event; None while it continues."""
+    answered_commit: bytes = field(init=False)
+    """The entry of the last `commit` whose answer was reported, also by a former owner; empty if none was."""
+    _unanswered: deque[bytes] = field(default_factory=deque)
+    """The entries of commits that the engine has not answered."""
     _heard_from_s: float = field(init=False)
     """Monotonic time of the last entry from the client."""
     _detached_s: float | None = None
@@ -57,6 +63,7 @@ class SessionPositions:
         self.last_entry_id = b"%d-0" % claim.checkpoint_samples
         self.read_samples = self.absorbed_samples = self.reported_samples = claim.checkpoint_samples
         self.checkpoint_samples = claim.checkpoint_samples
+        self.answered_commit = claim.answered_commit
         self._heard_from_s = self.now_s
 
     @property
@@ -126,6 +133,14 @@ class SessionPositions:
     def read(self, entry_id: bytes) -> None:
         """Its audio stream has been read up to this entry."""
         self.last_entry_id = entry_id
+
+    def answer_commit(self, entry_id: bytes) -> bool:
+        """The engine has answered a `commit`. Returns whether that is to be reported: a new owner answers those after
+        the checkpoint once more."""
+        is_new = entry_order(entry_id) > entry_order(self.answered_commit)
+        if is_new:
+            self.answered_commit = entry_id
+        return is_new
 
     def finish(self) -> None:
         """No more audio follows."""

@@ -208,8 +208,9 @@ class WorkerSession(SessionPositions):
         if self.revisions is not None:
             self.revisions.hear(handle, samples, self.options)
 
-    def commit(self, at_samples: int) -> tuple[str, ...]:  # noqa: ARG002 -- the engine knows the position
+    def commit(self, entry_id: bytes, at_samples: int) -> tuple[str, ...]:  # noqa: ARG002 -- the engine knows the position
         """The client commits the audio so far. Returns the handles that are committed."""
+        self._unanswered.append(entry_id)
         return self.handles
 
     def is_first_text(self, segment: int) -> bool:
@@ -274,7 +275,7 @@ class WorkerSession(SessionPositions):
         self.checkpoint_samples = max(self.checkpoint_samples, settled_samples)
 
     def _take_committed(self, track: Track, at_samples: int) -> None:  # noqa: ARG002 -- of channels
-        if self.options.turns:
+        if self.answer_commit(self._unanswered.popleft()) and self.options.turns:
             self._emit(EventType.COMMITTED, end_samples=at_samples)
 
     def _take_finished(self, track: Track) -> None:  # noqa: ARG002 -- of channels

@@ -76,6 +76,12 @@ def parse_entry(entry_id: bytes, fields: Any) -> AudioEntry:
     )
 
 
+def entry_order(entry_id: bytes) -> tuple[int, int]:
+    """The place of an entry in its stream; an empty id comes before all entries."""
+    end_samples, _, number = entry_id.partition(b"-")
+    return int(end_samples or -1), int(number or 0)
+
+
 @dataclass(frozen=True, slots=True)
 class _Entry:
     """One entry that is to be written."""

@@ -63,7 +63,7 @@ SESSION_FIELDS = frozenset(
     {
         *("state", "owner", "fence", "lease", "passed", "created", "slots", "protocol", "protocol_oldest"),
         *("options", "resume", "viewer", "key", "opener", "connection", "number"),
-        *("seq", "checkpoint", "segment", "committed", "consumed", "speakers", "revised"),
+        *("seq", "checkpoint", "segment", "committed", "answered", "consumed", "speakers", "revised"),
     }
 )
 """The fields of a session's hash: its owner, its tokens and options, and its progress."""
@@ -153,7 +153,8 @@ def session_of(audio_key: bytes) -> str:
 
 def session(session_id: str) -> str:
     """Hash: state, owner, fence, lease, seq, the name of the API key that opened it, and what a new owner starts from:
-    checkpoint, segment, options, the text that is committed after the checkpoint, and the speakers' voices."""
+    checkpoint, segment, options, the text that is committed after the checkpoint, the last answered `commit`, and the
+    speakers' voices."""
     return f"voxtral:{{{session_id}}}:session"
 
 

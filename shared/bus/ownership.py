@@ -208,12 +208,14 @@ def write(
     consumed_samples: int | None = None,
     ending: Ending | None = None,
     speakers: bytes | None = None,
+    answered_commit: bytes = b"",
 ) -> Call:
     """`events` are kind (see `EventKind`) and payload; the first one has the number `first_seq`.
 
     The position of the consumed audio is reported together with the checkpoint. `committed` is the committed text of
     the segment that is open after the events, empty if there is none; None if the events do not change it. `speakers`
     is what is known of the voices after the events, and replaces the audio of known speakers; None: no change.
+    `answered_commit` is the entry of the last `commit` that the events, or earlier ones, answer; empty if none.
     """
     sid = owner.session_id
     where: tuple[object, ...] = ("", "", "", "")
@@ -233,6 +235,7 @@ def write(
             *(("", "") if ending is None else (ending.state, ending.retention_s)),
             "" if committed is None else committed or NOTHING_COMMITTED.encode(),
             speakers or "",
+            answered_commit,
             *(part for event in events for part in event),
         ],
     )

@@ -151,6 +151,15 @@ async def test_committed_text_of_a_repeated_write_takes_nothing_back(redis: Redi
     assert await redis.hget(keys.session("s1"), "committed") == b"2"
 
 
+async def test_answered_commit_is_kept_with_the_event_that_answers_it(redis: Redis) -> None:
+    await admitted(redis)
+    owner = await claim(redis, "w1")
+    for first, texts, answered in [(1, ["one"], b""), (2, ["two"], b"5-1"), (2, ["two", "three"], b"9-1")]:
+        await write(redis, owner, first, *texts, answered_commit=answered)
+    await write(redis, owner, 2, "two", answered_commit=b"5-1")
+    assert await redis.hget(keys.session("s1"), "answered") == b"9-1"
+
+
 async def test_end_that_is_repeated_frees_one_slot(redis: Redis) -> None:
     await admitted(redis)
     await redis.zadd(keys.free("echo"), {"w1": 2})

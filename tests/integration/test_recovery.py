@@ -108,6 +108,24 @@ async def all_are_idle(fleet: Fleet, workers: int) -> bool:
     return len(loads) == workers and slots == 2 * workers and not any(loads.values())
 
 
+async def test_new_owner_repeats_no_answer_to_a_commit(fleet: Fleet) -> None:
+    await fleet.start("first")
+    session = await fleet.gateway.open(SessionOptions(turns=True))
+    await session.write(SECOND)
+    await session.commit()
+    await until(lambda: has_answer(fleet, session))
+    await fleet.start("second")
+    fleet.signal("first", signal.SIGKILL)
+    await until(lambda: fleet.is_owned_by(session, "second"))
+    await session.commit()
+    await session.finish()
+    assert [event["end"] for event in await events_of(session) if event["type"] == "committed"] == [1.0, 1.0]
+
+
+async def has_answer(fleet: Fleet, session: Session) -> bool:
+    return "committed" in {event["type"] for event in await fleet.log(session)}
+
+
 async def test_woken_owner_ends_no_session_of_the_new_one(fleet: Fleet) -> None:
     """It was about to write the last event, to end the session and to free its slot."""
     await fleet.start("first")

@@ -73,8 +73,8 @@ class ChannelSession(WorkerSession):
         finals = list(finals)
         self._places = [(round(one["start"] * SAMPLE_RATE_HZ), one["channel"]) for one in finals]
         """Where each final begins, and its channel."""
-        self._commits: deque[tuple[int, set[int]]] = deque()
-        """Commits that are not answered yet: their positions, and the channels that have not answered."""
+        self._commits: deque[tuple[bytes, int, set[int]]] = deque()
+        """Commits that are not answered yet: their entries, positions, and the channels that have not answered."""
         self._warned: set[tuple[str, str]] = set()
         self._next_number = states.next_segment
         self._states = states
@@ -115,10 +115,10 @@ class ChannelSession(WorkerSession):
         states = [track.speakers.state for track in self.tracks]
         return encoded_voices(states) if all(states) else self._stored_voices
 
-    def commit(self, at_samples: int) -> tuple[str, ...]:
+    def commit(self, entry_id: bytes, at_samples: int) -> tuple[str, ...]:
         """A track that continues after this position has answered it already."""
         waiting = [track for track in self.tracks if track.opening.checkpoint_samples <= at_samples]
-        self._commits.append((at_samples, {track.channel for track in waiting}))
+        self._commits.append((entry_id, at_samples, {track.channel for track in waiting}))
         return tuple(track.handle for track in waiting)
 
     def configure(self, options: SessionOptions, encoded: bytes, at_samples: int) -> None:
@@ -179,16 +179,16 @@ class ChannelSession(WorkerSession):
 
         With `turns`, text before `committed` is of the audio before the commit: a channel that has answered waits.
         """
-        asked = next((waiting for _, waiting in self._commits if track.channel in waiting), None)
+        asked = next((waiting for *_, waiting in self._commits if track.channel in waiting), None)
         if asked is None:
             return
         asked.remove(track.channel)
         if self.options.turns:
             self._interleaving.block(track.channel)
-        while self._commits and not self._commits[0][1]:
-            committed_samples, _ = self._commits.popleft()
+        while self._commits and not self._commits[0][-1]:
+            entry_id, committed_samples, _ = self._commits.popleft()
             self._interleaving.unblock()
-            if self.options.turns:
+            if self.answer_commit(entry_id) and self.options.turns:
                 self._emit(EventType.COMMITTED, end_samples=committed_samples)
 
     def _whole_text(self) -> str:

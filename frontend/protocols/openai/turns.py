@@ -153,8 +153,7 @@ class Turns:
         self._item_ids.clear()
 
     def _take_committed(self, end_s: float) -> Iterator[Json]:
-        """A worker that takes over repeats the answer to the commit at its start; commits of clients are further
-        apart."""
+        """A worker of an earlier release that takes over repeats answers; commits of clients are further apart."""
         if end_s <= self._answered_s or not self._fences:
             return
         self._answered_s = end_s

@@ -132,17 +132,17 @@ return 1
 # ARGV: as unpacked ('' if absent), then kind (see `EventKind`) and payload of each event.
 # → events written, or -1
 # Events that the log already has, and a checkpoint older than the known one, are from a repeated write. The committed
-# text belongs to the last of the events, so it is stored only together with new events.
+# text and the answered commit belong to the last of the events, so they are stored only together with new events.
 WRITE = named(
     """
 local fence, channel, log_length, ttl = unpack(ARGV, 1, 4)
 local first_seq, checkpoint, keep_from, segment, options, consumed, ending, retention = unpack(ARGV, 5, 12)
-local committed, speakers = ARGV[13], ARGV[14]
+local committed, speakers, answered = unpack(ARGV, 13, 15)
 local held, last, state, settled = unpack(redis.call('HMGET', KEYS[1], 'fence', 'seq', 'state', 'checkpoint'))
 if held ~= fence then return $fenced end
 local seq, written = tonumber(first_seq), 0
 last = tonumber(last)
-for i = 15, #ARGV, 2 do
+for i = 16, #ARGV, 2 do
   if seq > last then
     local kind, event = ARGV[i], ARGV[i + 1]
     if string.sub(kind, 1, 1) == '$revised_kind' then
@@ -161,6 +161,7 @@ for i = 15, #ARGV, 2 do
 end
 if written > 0 then
   redis.call('HSET', KEYS[1], 'seq', last)
+  if answered ~= '' then redis.call('HSET', KEYS[1], 'answered', answered) end
   for _, i in ipairs({3, 4, 5}) do
     if redis.call('TTL', KEYS[i]) == -1 then redis.call('EXPIRE', KEYS[i], ttl) end
   end

@@ -19,7 +19,7 @@ from worker.session import WorkerSession
 
 FIRST_SEQ = 4
 """Place of the number of the first event among the arguments of `write`; events begin at `EVENTS`."""
-EVENTS = 14
+EVENTS = 15
 
 
 class Worker:

@@ -26,7 +26,7 @@ from worker.runtime import WorkerRuntime
 
 OPTIONS = SessionOptions(model="echo", partials=False).to_wire()
 CLAIMED = [b"fence", b"1", b"options", orjson.dumps(OPTIONS), b"seq", b"0", b"checkpoint", b"0", b"segment", b"0"]
-FIRST_EVENT, ENDING = 14, 10
+FIRST_EVENT, ENDING = 15, 10
 """Arguments of `write`."""
 
 

@@ -22,8 +22,11 @@ from worker.engines.base import (
     TurnEndedEarly,
     TurnResumed,
 )
+from worker.event_writer import SessionWrite
 from worker.session import WorkerSession
 
+FIXED_ARGUMENTS = 15
+"""Arguments of `write` before the events; the last of them is the answered commit."""
 LIMITS = {"idle_timeout_s": 60.0, "resume_timeout_s": 30.0}
 
 
@@ -87,9 +90,27 @@ def test_positions_become_seconds_only_on_the_wire() -> None:
 def test_only_a_protocol_with_turns_hears_of_commits() -> None:
     for turns in (False, True):
         session = claimed(options=SessionOptions(turns=turns))
+        session.commit(b"16000-1", SAMPLE_RATE_HZ)
         session.take(Committed(SAMPLE_RATE_HZ), 0, 0)
         found = [(event["type"], event.get("end")) for event in events(session)]
         assert found == [("ready", None), ("committed", 1.0)][: 1 + turns]
+
+
+def test_new_owner_repeats_no_answer_to_a_commit() -> None:
+    """It processes the commits after the checkpoint again, two at the same position among them."""
+    options = SessionOptions(turns=True)
+    former = claimed(options=options)
+    commits = [(b"16000-1", 16_000), (b"16000-2", 16_000), (b"160000-1", 160_000)]
+    for entry_id, at_samples in commits:
+        assert former.commit(entry_id, at_samples) == former.handles
+    former.take(Committed(16_000), 0, 0)
+    *_, answered_commit = SessionWrite.of(former).call(1)[1][:FIXED_ARGUMENTS]
+    former.take(Committed(16_000), 0, 0)  # it dies before it writes this
+    session = claimed(options=options, seq=2, answered_commit=answered_commit)
+    for entry_id, at_samples in commits:
+        session.commit(entry_id, at_samples)
+        session.take(Committed(at_samples), 0, 0)
+    assert [(event["type"], event["end"]) for event in events(session)] == [("committed", 1.0), ("committed", 10.0)]
 
 
 def test_events_about_turns_have_seconds_and_probabilities() -> None:

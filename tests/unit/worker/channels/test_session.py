@@ -44,6 +44,7 @@ class Service:
         said = SessionWrite.of(self.session)
         self.events += [orjson.loads(payload) for _, payload in said.events]
         if said.events:
+            self.held[b"answered"] = said.answered_commit
             self.held[b"seq"] = str(len(self.events)).encode()
             if said.committed is not None:
                 self.held[b"committed"] = said.committed.encoded()
@@ -172,8 +173,8 @@ def test_checkpoint_and_position_are_those_of_the_slowest_channel() -> None:
 def test_commit_is_answered_when_all_channels_have_answered() -> None:
     service = Service(turns=True)
     session = service.session
-    assert session.commit(S) == session.handles
-    assert session.commit(2 * S) == session.handles
+    assert session.commit(b"16000-1", S) == session.handles
+    assert session.commit(b"32000-1", 2 * S) == session.handles
     service.take(0, final(0, "Yes.", 0, S), Committed(S), Committed(2 * S))
     assert "committed" not in [one["type"] for one in service.events]
     service.take(1, Committed(S))
@@ -181,11 +182,21 @@ def test_commit_is_answered_when_all_channels_have_answered() -> None:
     assert [one["end"] for one in service.events if one["type"] == "committed"] == [1.0, 2.0]
 
 
+def test_new_owner_repeats_no_answer_to_a_commit() -> None:
+    service = Service(turns=True)
+    for _ in range(2):
+        service.session.commit(b"16000-1", S)
+        for channel in (0, 1):
+            service.take(channel, Committed(S))
+        assert [one["type"] for one in service.events].count("committed") == 1
+        service.claim()
+
+
 @pytest.mark.parametrize("recording", [False, True])
 def test_text_after_a_commit_follows_its_answer(recording: bool) -> None:
     """Dialects take the text before it for that of the audio before the commit."""
     service = Service(turns=True, recording=recording)
-    service.session.commit(2 * S)
+    service.session.commit(b"32000-1", 2 * S)
     service.take(1, final(0, "One.", S, 2 * S), Committed(2 * S), final(1, "Three.", 2 * S, 3 * S), Finished())
     service.take(0, final(0, "Two.", S, 2 * S), Committed(2 * S), Finished())
     texts = [event.get("text", event["type"]) for event in service.events[1:]]
@@ -197,7 +208,7 @@ def test_commit_before_the_checkpoint_of_a_channel_waits_only_for_the_others() -
     service = Service(turns=True)
     service.take(0, final(0, "Yes.", 0, 2 * S))
     session = service.claim()
-    assert session.commit(S) == (session.handles[1],)
+    assert session.commit(b"16000-1", S) == (session.handles[1],)
     service.take(1, Committed(S))
     assert service.events[-1]["type"] == "committed"
 
