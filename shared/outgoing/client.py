@@ -119,9 +119,8 @@ class OutgoingClient:
                 response = await stack.enter_async_context(self._answer("GET", target, b"", {}))
                 if response.status not in REDIRECTS:
                     break
-                location = _decoded(response.headers).get("location", "")
+                url = _redirected(url, response)
                 await stack.aclose()
-                url = urljoin(url, location[: MAX_URL_CHARS + 1])
             else:
                 raise OutgoingError(f"the server redirected more than {MAX_REDIRECTS} times")
             if response.status != 200:
@@ -210,6 +209,17 @@ class _failures:  # noqa: N801 -- reads like the functions of contextlib
             raise OutgoingError("the server does not answer with valid HTTP") from None
         if isinstance(error, httpcore2.NetworkError | ssl.SSLError):
             raise OutgoingError("the connection was lost") from None
+
+
+def _redirected(url: str, response: httpcore2.Response) -> str:
+    """Where the answer to a request for `url` redirects to. Raises OutgoingError."""
+    location = _decoded(response.headers).get("location", "")[: MAX_URL_CHARS + 1]
+    if not location:
+        raise OutgoingError(f"the server answered {response.status} without a Location")
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        raise OutgoingError("the server redirects to an address that is not a URL") from None
 
 
 async def _limited(response: httpcore2.Response, max_bytes: int) -> AsyncIterator[bytes]:

@@ -150,7 +150,7 @@ async def test_download_follows_redirects_and_checks_each() -> None:
     assert not private.received
 
 
-async def test_download_is_bounded() -> None:
+async def test_download_is_bounded_and_its_failures_are_named() -> None:
     endless = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n8000\r\n" + bytes(0x8000) + b"\r\n"
     cases: list[tuple[Receiver, bytes, str]] = [
         (Receiver(), whole(bytes(2000)), "larger than 1000 bytes"),
@@ -160,6 +160,9 @@ async def test_download_is_bounded() -> None:
         (Receiver(), b"SSH-2.0-OpenSSH_9.2\r\n", "valid HTTP"),
         (Receiver(), b"", "valid HTTP|connection was lost"),
         (Receiver(), status(404), "answered 404"),
+        (Receiver(), status(302, "Location: //["), "not a URL"),
+        (Receiver(), status(302, "Location: https://[a]/"), "not a URL"),
+        (Receiver(), status(302), "answered 302 without a Location"),
     ]
     for how, answer, reason in cases:
         async with receiving(repeats=how.repeats) as receiver, client("127.0.0.1") as outgoing:
