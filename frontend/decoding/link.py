@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Final
 
 import orjson
+import structlog
 
 from shared.decoder.wire import MAX_MESSAGE_BYTES, Order
 
 _ROOT: Final = Path(__file__).parent.parent.parent
 _KEPT_VARIABLES: Final = ("LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONWARNINGS")
 """Variables that Python may need to start. No others are passed on: decoders receive no key and no password."""
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,7 @@ class DecoderLink:
     def start(self, order: Order, file: int, pipe: int) -> "asyncio.Future[Ending | None]":
         """Start decoding a recording; both descriptors may be closed afterwards.
 
-        The result is how its decoder ended, None if the server itself was lost.
+        The result is how its decoder ended, None if it could not start or if the server itself was lost.
         """
         ending: asyncio.Future[Ending | None] = asyncio.get_running_loop().create_future()
         self._endings[order.number] = ending
@@ -117,9 +120,14 @@ class DecoderLink:
             if not self.ready.done():
                 self.ready.set_result(Ready(**message))
             return
-        ending = self._endings.pop(message["ended"], None)
+        if "not_started" in message:
+            log.warning("decoder_not_started", reason=message["reason"])
+            number, ended = message["not_started"], None
+        else:
+            number, ended = message["ended"], Ending(message["exit_code"], message["peak_bytes"])
+        ending = self._endings.pop(number, None)
         if ending is not None and not ending.done():
-            ending.set_result(Ending(message["exit_code"], message["peak_bytes"]))
+            ending.set_result(ended)
 
     def _lose(self) -> None:
         """The server can no longer be used."""

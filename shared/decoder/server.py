@@ -1,8 +1,8 @@
 """The parent of all decoders of one frontend: imports the libraries once, and forks a process for each recording.
 
 Orders arrive over a socket, with the file and the pipe as descriptors (SCM_RIGHTS). It reports over the socket that it
-is ready, and how each decoder ended. It reads no recording itself. It and all decoders end when the socket's other end
-is closed.
+is ready, how each decoder ended, and which could not start. It reads no recording itself. It and all decoders end when
+the socket's other end is closed.
 """
 
 import array
@@ -81,7 +81,11 @@ class Server:
         return True
 
     def _fork(self, order: Order, file: int, pipe: int) -> None:
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:  # no more processes, or no memory: the running decoders continue
+            self._tell({"not_started": order.number, "reason": str(error)})
+            return
         if pid:
             self._numbers[pid] = order.number
             return

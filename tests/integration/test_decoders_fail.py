@@ -3,7 +3,9 @@
 import asyncio
 import os
 import signal
+import sys
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 
@@ -73,6 +75,32 @@ async def test_lost_server_is_replaced_and_its_clients_may_try_again() -> None:
         assert await decoded(decoders, made("flac"))
         assert await server_of(decoders) != server
         await eventually(lambda: is_gone(pid))
+
+
+SECOND_FORK_FAILS = """#!{python}
+import os, runpy, sys
+fork, forks = os.fork, []
+def second_fails():
+    forks.append(None)
+    if len(forks) == 2:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+    return fork()
+os.fork = second_fails
+sys.argv = sys.argv[3:]  # without -P -m
+runpy.run_module("shared.decoder", run_name="__main__")
+"""
+
+
+async def test_decoder_that_cannot_start_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    python = tmp_path / "python"
+    python.write_text(SECOND_FORK_FAILS.format(python=sys.executable))
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    async with Decoders.running(4, patience_s=10) as decoders, begun(decoders, long_wav(20)) as other:
+        with pytest.raises(ServerBusyError, match="interrupted"):
+            await decoded(decoders, made("flac"))
+        assert await decoded(decoders, made("flac"))
+        assert await rest_of(other) == 19
 
 
 async def test_server_starts_for_the_first_recording() -> None:
