@@ -20,15 +20,19 @@ class Backoff:
         self._first_s = settings.first_retry_s
         self._attempts = settings.attempts
 
-    def pause_s(self, attempt: int, retry_after_s: float | None = None) -> float | None:
+    def pause_s(
+        self, attempt: int, retry_after_s: float | None = None, *, unsent_for_s: float | None = None
+    ) -> float | None:
         """The pause after this attempt, counted from 1, has failed; None if it was the last one.
 
         `retry_after_s` is what the receiver requests. It lengthens the pause up to `LONGEST_S`, and never shortens it.
+        `unsent_for_s` is the age of an event for which this attempt has sent no request. Others then follow the last
+        one, for as long as an event is kept.
         """
-        if attempt >= self._attempts:
-            return None
         pause_s = self._exact_s(attempt) * (1 + JITTER * random.uniform(-1, 1))
-        return min(LONGEST_S, max(pause_s, retry_after_s or 0.0))
+        pause_s = min(LONGEST_S, max(pause_s, retry_after_s or 0.0))
+        continues = unsent_for_s is not None and unsent_for_s + pause_s <= self.kept_s
+        return pause_s if attempt < self._attempts or continues else None
 
     @property
     def kept_s(self) -> float:

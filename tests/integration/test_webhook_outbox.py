@@ -1,15 +1,27 @@
 """What waits for webhooks in Redis: nothing is lost, and nothing of an erased session returns."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import orjson
 import pytest
+from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from shared.bus import keys
 from shared.bus.webhooks import MAX_FIELDS, PAGE_FINALS, Look, Outbox, register
+from shared.config.webhooks import OutgoingSettings, WebhookSettings
+from shared.metrics.metrics import Metrics
+from shared.outgoing.client import OutgoingClient
+from shared.webhooks.schedule import Backoff
+from shared.webhooks.signing import Signer, encoded
 from shared.webhooks.webhook import Webhook
 from tests.integration.workers import until
+from worker.webhooks.bodies import bodies
+from worker.webhooks.delivery import SILENT, Delivery, Result
+from worker.webhooks.silent_receivers import FAILURES
 
 WEBHOOK = Webhook("https://receiver.example/hook", key_name="anna")
 KEEP_S = 3600
@@ -133,6 +145,23 @@ async def test_too_many_events_are_dropped_and_the_rest_continues(redis: Redis, 
     assert not (await look(outbox)).finals
     assert await redis.zcard(keys.DUE) == 0
     assert await outbox.store(await look(outbox), {5000: b"a"}) == 1
+
+
+async def test_event_is_not_given_up_without_a_request(outbox: Outbox) -> None:
+    final = orjson.dumps({"type": "final", "seq": 1})
+    found = replace(await look(outbox), finals=[final])
+    await outbox.store(found, bodies(found, datetime.now(UTC)))
+    settings = WebhookSettings(attempts=1, secret=SecretStr(encoded(bytes(32))))
+    with closing(OutgoingClient(OutgoingSettings())) as client:
+        signer, backoff = Signer.of(settings), Backoff(settings)
+        delivery = Delivery(outbox, client, signer, backoff, Metrics(), settings.timeout_s)
+        for _ in range(FAILURES):
+            delivery.silent.note("https://receiver.example", answered=False)
+        result = await delivery.attempt("s1/1")
+    assert (result["result"], result["reason"]) == (Result.FAILED, SILENT)
+    pending = await outbox.pending("s1/1")
+    assert pending is not None
+    assert pending.attempts == 1
 
 
 async def test_all_keys_expire(redis: Redis, outbox: Outbox) -> None:

@@ -86,7 +86,8 @@ class Delivery:
             await self.outbox.settle(pending.name)
             return Result.GONE
         wanted = None if answer is None else answer.headers.get("retry-after")
-        pause_s = self.backoff.pause_s(about["attempt"], retry_after_s(wanted, time.time()))
+        unsent_for_s = time.time() - sent_at_s(pending.body) if about["reason"] == SILENT else None
+        pause_s = self.backoff.pause_s(about["attempt"], retry_after_s(wanted, time.time()), unsent_for_s=unsent_for_s)
         if pause_s is None:
             log.error("webhook_given_up", **about)
             await self.outbox.settle(pending.name)

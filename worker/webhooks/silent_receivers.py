@@ -20,6 +20,8 @@ class _Silence:
     failures: int = 0
     pause_s: float = FIRST_PAUSE_S
     until_s: float = 0.0
+    is_tried: bool = False
+    """Whether a request that was sent after a pause has not ended. Others may have been sent before the first one."""
 
 
 class SilentReceivers:
@@ -34,6 +36,7 @@ class SilentReceivers:
             return True
         if self._clock() < silence.until_s:
             return False
+        silence.is_tried = True
         silence.until_s = self._clock() + silence.pause_s
         return True
 
@@ -46,6 +49,9 @@ class SilentReceivers:
             self._silences.clear()
         silence = self._silences.setdefault(receiver, _Silence())
         silence.failures += 1
-        if silence.failures > FAILURES:
+        if silence.is_tried:
+            silence.is_tried = False
             silence.pause_s = min(LONGEST_PAUSE_S, 2 * silence.pause_s)
+        elif silence.failures > FAILURES:
+            return
         silence.until_s = self._clock() + silence.pause_s

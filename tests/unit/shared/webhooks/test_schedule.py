@@ -33,6 +33,14 @@ def test_receiver_lengthens_a_pause_within_bounds() -> None:
     assert backoff.pause_s(11, 60.0) is None
 
 
+def test_last_attempt_sends_a_request_while_the_event_is_kept() -> None:
+    backoff = Backoff(WebhookSettings(attempts=1))
+    pauses = [backoff.pause_s(attempt, unsent_for_s=10.0) or 0 for attempt in (1, 2, 3)]
+    assert 0 < pauses[0] < pauses[1] < pauses[2]
+    assert backoff.pause_s(1, unsent_for_s=backoff.kept_s) is None
+    assert Backoff(WebhookSettings(attempts=2)).pause_s(1, unsent_for_s=10**9), "another attempt follows anyway"
+
+
 @pytest.mark.parametrize("attempts", [2, 3, 6, 20])
 def test_event_is_kept_longer_than_any_pause(attempts: int) -> None:
     backoff = Backoff(WebhookSettings(attempts=attempts))

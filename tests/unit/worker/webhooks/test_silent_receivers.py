@@ -52,6 +52,17 @@ def test_one_request_after_each_pause_finds_out_whether_it_answers() -> None:
     assert all(receivers.may_try("a") for _ in range(3))
 
 
+def test_requests_that_were_sent_together_cause_one_pause() -> None:
+    clock = Clock()
+    receivers = SilentReceivers(clock)
+    assert all(receivers.may_try("a") for _ in range(3 * FAILURES))
+    for _ in range(3 * FAILURES):
+        receivers.note("a", answered=False)
+    assert not receivers.may_try("a")
+    clock.now += FIRST_PAUSE_S
+    assert receivers.may_try("a")
+
+
 def test_number_of_receivers_is_bounded() -> None:
     receivers = silenced(Clock())
     for number in range(MAX_RECEIVERS):
