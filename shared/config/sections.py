@@ -258,12 +258,12 @@ class SessionSettings(Section):
     """A session (or a connection without one) that receives nothing for this long is ended."""
     resume_timeout_s: float = Field(30, gt=0, le=300)
     """How long a session whose client has lost its connection waits for the client to resume it."""
-    claim_timeout_s: float = Field(10, gt=0)
+    claim_timeout_s: float = Field(10, gt=0, le=3600)
     """How long a new session waits for a worker before its client gets `server_busy`."""
     max_backlog_s: float = Field(30, gt=1)
     """Audio accepted before the worker has processed it; beyond it the client's socket is not read."""
-    retention_s: float = Field(300, gt=0)
-    """How long the events and the text of an ended session are kept."""
+    retention_s: float = Field(300, ge=1, le=31_536_000)
+    """How long the events and the text of an ended session are kept. Redis gets whole seconds."""
     rehear_s: float = Field(5, ge=0, le=60)
     """Audio kept before the checkpoint. A new owner of a session restores the model's context from it, if the model has
     one (Voxtral Realtime, Whisper). Each second takes 32 KB of Redis' memory for each session."""

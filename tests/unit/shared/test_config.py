@@ -210,6 +210,9 @@ def test_bad_file_is_one_sentence(load: Load, text: str, sentence: str) -> None:
         ),
         ("VOXTRAL_SERVER__PROT", "1", "Setting server.prot is unknown; allowed here: host, "),
         ("VOXTRAL_SERVER__HTTP_PORT", "0", "Setting server.http_port is '0'; allowed: a whole number from 1 to 65535."),
+        ("VOXTRAL_SESSION__RETENTION_S", "0.5", "Setting session.retention_s is '0.5'; allowed: a number from 1 to "),
+        ("VOXTRAL_SESSION__RETENTION_S", "inf", "Setting session.retention_s is 'inf'; allowed: a number from 1 to "),
+        ("VOXTRAL_SESSION__IDLE_TIMEOUT_S", "inf", "Setting session.idle_timeout_s is 'inf'; allowed: a number, more "),
         (
             "VOXTRAL_SERVER__TCP_PORTS",
             "8765,8766",
