@@ -38,7 +38,8 @@ GATHER_S: Final = 0.002
 ENTRIES_PER_CALL: Final = 500
 """At most 1.6 MB: Redis serves no other client meanwhile."""
 RETRY_PAUSE_S: Final = 0.25
-_STREAM_MAX_ENTRIES: Final = 20_000
+STREAM_MAX_ENTRIES: Final = 20_000
+"""400 s in the smallest entries. Older ones are lost."""
 _AUDIO: Final = EntryField.AUDIO.encode()
 _CONTROL: Final = EntryField.CONTROL.encode()
 _ARGUMENT: Final = EntryField.ARGUMENT.encode()
@@ -376,7 +377,7 @@ def _by_track(entries: Iterable[_Entry]) -> dict[AudioTrack, list[_Entry]]:
 def _append_call(by_track: dict[AudioTrack, list[_Entry]]) -> Call:
     """The call that writes these entries. It returns indices of tracks, in the order of the dictionary."""
     names: list[str] = []
-    arguments: list[Any] = [_STREAM_MAX_ENTRIES]
+    arguments: list[Any] = [STREAM_MAX_ENTRIES]
     for track, its_entries in by_track.items():
         names += (keys.session(track.session_id), keys.audio(track.session_id))
         arguments += (track.attachment.connection, len(its_entries))

@@ -260,8 +260,9 @@ class SessionSettings(Section):
     """How long a session whose client has lost its connection waits for the client to resume it."""
     claim_timeout_s: float = Field(10, gt=0, le=3600)
     """How long a new session waits for a worker before its client gets `server_busy`."""
-    max_backlog_s: float = Field(30, gt=1)
-    """Audio accepted before the worker has processed it; beyond it the client's socket is not read."""
+    max_backlog_s: float = Field(30, gt=1, le=300)
+    """Audio accepted before the worker has processed it; beyond it the client's socket is not read. With `rehear_s` it
+    fits into the stream of a session, whose entries may be of 20 ms (`shared.bus.audio`)."""
     retention_s: float = Field(300, ge=1, le=31_536_000)
     """How long the events and the text of an ended session are kept. Redis gets whole seconds."""
     rehear_s: float = Field(5, ge=0, le=60)

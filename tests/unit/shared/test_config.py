@@ -5,8 +5,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from annotated_types import Le
 
+from shared.bus.audio import ENTRY_MIN_BYTES, STREAM_MAX_ENTRIES
 from shared.config.renames import RenamedSettingWarning
+from shared.config.sections import SessionSettings
 from shared.config.settings import Settings, load_settings
 from shared.errors import StartupError
 from shared.session_options import Mode
@@ -68,6 +71,17 @@ def test_an_hour_may_be_uploaded_without_setting_anything() -> None:
     settings = Settings()
     assert settings.audio.longest_s(Mode.TRANSCRIBE) >= 3600
     assert settings.server.max_upload_bytes >= 3600 * 48_000 * 2  # as uncompressed samples of 16 bits
+
+
+def test_largest_backlog_fits_into_the_stream_of_a_session() -> None:
+    most_s = sum(
+        bound.le
+        for name in ("max_backlog_s", "rehear_s")
+        for bound in SessionSettings.model_fields[name].metadata
+        if isinstance(bound, Le)
+    )
+    smallest_s = ENTRY_MIN_BYTES / 32_000
+    assert 300 < most_s < STREAM_MAX_ENTRIES * smallest_s
 
 
 def test_committed_file_equals_the_defaults(load: Load) -> None:
