@@ -10,7 +10,7 @@ shards, and a shard that fails over delays no session of another one.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import orjson
@@ -74,7 +74,8 @@ class AudioReader:
             await self._run_each()
             return
         while True:
-            if await self._read_into(self._read()):
+            sessions = [one for one in self._sessions.values() if not one.throttled and one.ending is None]
+            if await self._read(sessions, with_control=True):
                 await asyncio.sleep(min(MAX_GATHER_S, GATHER_S_PER_SESSION * len(self._sessions)))
 
     async def _run_each(self) -> None:
@@ -82,7 +83,7 @@ class AudioReader:
         running: dict[WorkerSession, asyncio.Task[None]] = {}
         try:
             while True:
-                await self._read_into(self._read_stream(self._control_key, self._control_id))
+                await self._read([], with_control=True)
                 for session in self._sessions.values():
                     if session not in running:
                         running[session] = asyncio.create_task(self._run_session(session))
@@ -92,46 +93,37 @@ class AudioReader:
             await end_all(running.values())
 
     async def _run_session(self, session: WorkerSession) -> None:
-        name = keys.audio(session.session_id)
         while session.ending is None and self._sessions.get(session.session_id) is session:
             if session.throttled:
                 await asyncio.sleep(THROTTLED_S)
-            elif await self._read_into(self._read_stream(name, session.last_entry_id)):
+            elif await self._read([session], with_control=False):
                 await asyncio.sleep(MAX_GATHER_S)
 
-    async def _read_into(self, reading: Awaitable[list[Any]]) -> bool:
-        """Take what has been read; False if Redis is unavailable."""
+    async def _read(self, sessions: Sequence[WorkerSession], *, with_control: bool) -> bool:
+        """Wait for entries in the streams of these sessions, and take them; False if Redis is unavailable."""
+        places = {self._control_key: self._control_id} if with_control else {}
+        places |= {keys.audio(session.session_id): session.last_entry_id for session in sessions}
+        command = ("XREAD", "COUNT", ENTRIES_PER_READ, "BLOCK", BLOCK_MS, "STREAMS", *places, *places.values())
         try:
-            streams = await reading
+            streams = await self._redis.execute_command(*command)
         except (RedisError, OSError) as error:
             log.warning("audio_read_delayed", reason=str(error))
             await asyncio.sleep(RETRY_PAUSE_S)
             return False
-        self._take(streams)
+        self._take(streams or (), sessions)
         return True
 
-    async def _read_stream(self, name: str, last_id: bytes) -> list[Any]:
-        command = ("XREAD", "COUNT", ENTRIES_PER_READ, "BLOCK", BLOCK_MS, "STREAMS", name, last_id)
-        return list(await self._redis.execute_command(*command) or ())
-
-    async def _read(self) -> list[Any]:
-        names, ids = [self._control_key], [self._control_id]
-        for session in self._sessions.values():
-            if not session.throttled and session.ending is None:
-                names.append(keys.audio(session.session_id))
-                ids.append(session.last_entry_id)
-        command = ("XREAD", "COUNT", ENTRIES_PER_READ, "BLOCK", BLOCK_MS, "STREAMS", *names, *ids)
-        return list(await self._redis.execute_command(*command) or ())
-
-    def _take(self, streams: list[Any]) -> None:
+    def _take(self, streams: Iterable[Any], sessions: Iterable[WorkerSession]) -> None:
         commands: list[Command] = []
         now_s = self._clock()
+        asked = {session.session_id: session for session in sessions}
         for name, entries in streams:
             if name == self._control_name:
                 self._take_control(entries)
                 continue
-            session = self._sessions.get(keys.session_of(name))
-            if session is not None:
+            session = asked[keys.session_of(name)]
+            # Meanwhile this worker may have lost it, and claimed it again: that claim reads from its own position.
+            if self._sessions.get(session.session_id) is session:
                 for entry_id, fields in entries:
                     commands.extend(self._take_entry(session, parse_entry(entry_id, fields), now_s))
         self._post(commands)

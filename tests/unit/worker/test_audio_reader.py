@@ -104,6 +104,16 @@ async def test_audio_that_was_read_before_is_not_fed_again(worker: Worker) -> No
     assert last.pcm.tolist() == [3 / 32768]
 
 
+async def test_session_that_was_lost_and_claimed_again_is_read_from_its_own_position(worker: Worker) -> None:
+    audio = keys.audio("s1")
+    await worker.read(audio, ("2-0", {"a": pcm(1, 2)}))
+    del worker.commands[:]
+    worker.sessions["s1"] = claimed("s1", worker.clock.now_s)
+    await worker.read(audio, ("3-0", {"a": pcm(3)}))  # the answer to a call for the first claim
+    assert worker.commands == []
+    assert worker.asked[-1][audio] == "0-0"
+
+
 async def test_control_words_become_commands(worker: Worker) -> None:
     options = orjson.dumps(SessionOptions(language="de").to_wire())
     await worker.control("0-2", ControlWord.COMMIT)
@@ -145,7 +155,9 @@ async def test_audio_of_a_session_that_gives_way_is_not_heard(worker: Worker) ->
 
 
 async def test_audio_of_a_session_that_has_gone_is_ignored(worker: Worker) -> None:
-    await worker.read(keys.audio("s2"), ("1-0", {"a": pcm(1)}))
+    await worker.read(CONTROL, ("5-0", {WorkerMessage.WAKE: 1}))
+    del worker.sessions["s1"]
+    await worker.read(keys.audio("s1"), ("1-0", {"a": pcm(1)}))
     assert worker.commands == []
 
 
