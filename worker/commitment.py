@@ -4,6 +4,7 @@ An engine never retracts committed text. A new owner of a session may transcribe
 that the former owner has committed stays, with the times of its words, and the rest is aligned with it.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
@@ -93,18 +94,20 @@ def _fitted(
     if text.startswith(kept.text):
         return text, _with_kept_times(kept, words)
     if text and output.start_samples >= kept.end_samples:  # other speech, after the audio of the kept text
-        return f"{kept.text} {text}", kept.words + words
+        return f"{kept.text} {text}", _followed(kept.words, words)
     if kept.text.startswith(text):
         return kept.text, kept.words
     rest = continuation(kept.text, text)
     begin = len(text) - len(rest.lstrip())
-    ends = _ends(text, words)
-    knows_last_word = _ends(kept.text, kept.words)[-1:] == [len(kept.text)]
-    if knows_last_word:  # an addition of the rest to it, such as a full stop, is not a word
-        new = [word for word, end in zip(words, ends, strict=True) if end - len(word.text) >= begin]
-    else:
-        new = [word for word, end in zip(words, ends, strict=True) if end > begin]
-    return kept.text + rest, (*kept.words, *new)
+    told = max(_ends(kept.text, kept.words), default=0)
+    new = []
+    for word, end in zip(words, _ends(text, words), strict=True):
+        if end - len(word.text) >= begin:
+            new.append(word)
+        elif end > begin and told < len(kept.text):  # it completes the last word of the kept text, which has no times
+            completed = kept.text[told:] + text[begin:end]
+            new.append(word if completed.endswith(word.text) else replace(word, text=completed.split()[-1]))
+    return kept.text + rest, _followed(kept.words, new)
 
 
 def _with_kept_times(kept: Commitment, words: tuple[Word, ...]) -> tuple[Word, ...]:
@@ -116,8 +119,14 @@ def _with_kept_times(kept: Commitment, words: tuple[Word, ...]) -> tuple[Word, .
         replace(new, start_samples=old.start_samples, end_samples=old.end_samples, confidence=old.confidence)
         for old, new in pairs
     ]
-    for word in words[len(pairs) :]:
-        start = max(word.start_samples, timed[-1].end_samples)
+    return _followed(timed, words[len(pairs) :])
+
+
+def _followed(first: Sequence[Word], later: Iterable[Word]) -> tuple[Word, ...]:
+    """Words and later ones of another owner, which may overlap in time: each begins after the one before it."""
+    timed = list(first)
+    for word in later:
+        start = max(word.start_samples, timed[-1].end_samples) if timed else word.start_samples
         timed.append(replace(word, start_samples=start, end_samples=max(word.end_samples, start)))
     return tuple(timed)
 

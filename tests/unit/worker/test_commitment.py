@@ -129,3 +129,19 @@ def test_labels_of_words_stay() -> None:
 def test_confidence_survives_a_takeover() -> None:
     kept = Commitment(2, "the quick", (Word("the", 0, 900, 0.9), Word("quick", 1000, 1900)), 0, 16_000)
     assert Commitment.decoded(kept.encoded(), 2) == kept
+
+
+def test_words_of_another_owner_begin_when_those_before_them_have_ended() -> None:
+    kept = replace(KEPT, words=(*KEPT.words[:2], Word("brown", 2000, 4500)))
+    for other in (final("The quick crown fox jumps"), final("see you", start=16_000)):
+        times = [(word.start_samples, word.end_samples) for word in with_final(kept, other).words]
+        assert all(start >= before for (_, before), (start, _) in pairwise(times))
+
+
+def test_word_that_was_committed_in_part_is_as_in_the_text() -> None:
+    kept = Commitment(2, "cat 5", words("cat"), 0, 16_000)
+    told = with_final(kept, replace(final("um 東京 -"), words=words("um", "東京", "-")))
+    assert told.text == "cat 5京 -"
+    assert [word.text for word in told.words] == ["cat", "5京", "-"]
+    told = with_final(Commitment(2, "the Quick Bro", words("the", "Quick"), 0, 16_000), final("A quick brown fox"))
+    assert (told.text, told.words[2].text) == ("the Quick Brown fox", "Brown")
