@@ -3,7 +3,7 @@
 It runs before a worker in a container is stopped. A worker that stops hands its sessions over to other workers at once,
 but if its node is drained, the worker that replaces it only begins to load its model, and until that is warm nobody
 accepts new sessions. So this waits until the other workers of the same model have free slots for all sessions of this
-host's worker, for the given seconds at most. It changes nothing: SIGTERM starts the handover.
+host's workers, for the given seconds at most. It changes nothing: SIGTERM starts the handover.
 """
 
 import argparse
@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import socket
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -25,17 +26,18 @@ POLL_S: Final = 0.5
 
 
 def can_stop(workers: Sequence[WorkerReport], host: str) -> bool:
-    """Whether the sessions of this host's workers, and a new one, find a slot elsewhere.
+    """Whether the sessions of all workers of this host find a slot elsewhere, or a new one does if they have none.
 
     True if this host has no worker that serves: its model is not warm, or it is draining.
     """
-    for own in workers:
-        if own.host == host and not own.draining:
-            others = [other for other in workers if other.model == own.model and other.host != host]
-            free = sum(other.slots_free for other in others if not other.draining)
-            if free < max(1, own.slots_taken):
-                return False
-    return True
+    taken: Counter[str] = Counter()
+    free: Counter[str] = Counter()
+    for worker in workers:
+        if worker.host != host and not worker.draining:
+            free[worker.model] += worker.slots_free
+        elif not worker.draining:
+            taken[worker.model] += worker.slots_taken
+    return all(free[model] >= max(1, slots) for model, slots in taken.items())
 
 
 async def wait(settings: Settings, limit_s: float) -> bool:

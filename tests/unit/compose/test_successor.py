@@ -33,6 +33,13 @@ def test_all_sessions_need_room_on_any_number_of_workers() -> None:
     assert can_stop([own, *others], "here")
 
 
+def test_sessions_of_all_workers_of_the_host_need_room() -> None:
+    own = [report("m", 2, id=f"own-{number}", host="here") for number in range(2)]
+    others = [report("m", 0, id=f"other-{number}", host="there") for number in range(2)]
+    assert not can_stop([*own, others[0]], "here")
+    assert can_stop([*own, *others], "here")
+
+
 def test_a_worker_without_sessions_waits_for_one_that_takes_new_ones() -> None:
     idle = report("m", 0, id="own", host="here")
     assert not can_stop([idle, report("m", 2, host="there")], "here")
