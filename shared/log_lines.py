@@ -22,7 +22,8 @@ KEYS_LIMIT = 5000
 _SECRET_WORDS = frozenset(
     {"apikey", "auth", "authorization", "cookie", "credentials", "key", "passwd", "password", "secret", "token"}
 )
-_URL_CREDENTIALS = re.compile(r"(?<=://)[^/\s@]*@")
+_URL_CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@")
+"""Up to the last @: a password may contain others."""
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _CONTROL_BUT_LAYOUT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 

@@ -65,7 +65,7 @@ def test_libraries_go_the_same_way_and_are_quiet(lines: Lines) -> None:
 def test_secrets_are_masked(lines: Lines) -> None:
     structlog.get_logger().info(
         "connecting to redis://me:sesame@host/0",
-        **{"api_key": "sesame", "basic_auth": "sesame", "options": {"Token": "sesame", "urls": ["x://:sesame@y"]}},
+        **{"api_key": "sesame", "basic_auth": "sesame", "options": {"Token": "sesame", "urls": ["x://:1@sesame@y"]}},
         tokens=12,
     )
     (line,) = lines()
