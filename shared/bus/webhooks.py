@@ -138,19 +138,19 @@ class Outbox:
 
     async def store(self, look: Look, bodies: Mapping[int | str, bytes]) -> int:
         """Store events to be sent, by their `seq`, and when the session is looked up next. Returns how many were
-        stored: none if too many wait already. Not needed for a look that is quiet.
+        stored: if many wait already, not all, but the last one of a session. Not needed for a look that is quiet.
 
         Its progress is stored last, so that nothing is missed if this process dies meanwhile.
         """
-        session_id, stored = look.session_id, len(bodies)
+        session_id, stored = look.session_id, 0
         if bodies:
             fields = [part for seq, body in bodies.items() for part in (_field(seq), body)]
             key = keys.webhook(session_id)
-            if await self._store(keys=[key], args=[self._keep_s, MAX_FIELDS, *fields]) == 1:
-                names = [f"{session_id}/{seq}" for seq in bodies]
+            kept = await self._store(keys=[key], args=[self._keep_s, MAX_FIELDS, int(look.is_over), *fields])
+            stored = len(kept)
+            if kept:
+                names = [f"{session_id}/{field.decode().removeprefix(WebhookField.EVENT)}" for field in kept]
                 await self._postpone(keys=[keys.DUE], args=[self._keep_s, 0, *names])
-            else:
-                stored = 0
         ended = "1" if look.is_over else ""
         if look.finals or ended:
             seen = look.finals_before + len(look.finals)

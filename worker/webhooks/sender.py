@@ -162,9 +162,9 @@ class Sender:
             pending += stored
             if stored:
                 self._wake.set()
-            elif found and look.webhook is not None:
-                log.warning("webhook_events_dropped", session_id=look.session_id, count=len(found))
-                self._metrics.counter(WEBHOOK_DELIVERIES, "dropped").add(len(found))
+            if dropped := len(found) - stored:
+                log.warning("webhook_events_dropped", session_id=look.session_id, count=dropped)
+                self._metrics.counter(WEBHOOK_DELIVERIES, "dropped").add(dropped)
 
     async def _send_due(self) -> None:
         now_s = time.monotonic()

@@ -24,15 +24,23 @@ redis.call('EXPIRE', KEYS[1], ARGV[1])
 """
 )
 
-# KEYS: webhook. ARGV: ttl s, most fields, then fields and values.
-# → 1; 0 if there is no webhook: the session was erased; -1 if too many events wait: nothing is stored
+# KEYS: webhook. ARGV: ttl s, most fields, '1' if the last event is stored in any case, then fields and values.
+# → the fields that are stored: as many as there is room for, each with its attempts. None if there is no webhook: the
+# session was erased. Those of a call that is repeated need no room.
 STORE = named(
     """
-if redis.call('HEXISTS', KEYS[1], '$webhook_target') == 0 then return 0 end
+if redis.call('HEXISTS', KEYS[1], '$webhook_target') == 0 then return {} end
 redis.call('EXPIRE', KEYS[1], ARGV[1])
-if redis.call('HLEN', KEYS[1]) + #ARGV > tonumber(ARGV[2]) then return -1 end
-for i = 3, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
-return 1
+local room, stored = math.floor((tonumber(ARGV[2]) - redis.call('HLEN', KEYS[1])) / 2), {}
+for i = 4, #ARGV, 2 do
+  local is_there = redis.call('HEXISTS', KEYS[1], ARGV[i]) == 1
+  if not is_there then room = room - 1 end
+  if is_there or room >= 0 or (i == #ARGV - 1 and ARGV[3] == '1') then
+    redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
+    stored[#stored + 1] = ARGV[i]
+  end
+end
+return stored
 """
 )
 
