@@ -13,6 +13,8 @@ _M_MMAP_THRESHOLD: Final = -3
 """A parameter of mallopt, as in glibc's malloc.h."""
 _PR_SET_PDEATHSIG: Final = 1
 _LIBC = ctypes.CDLL(None)
+_SIGNAL_NAMES: Final = {int(one): one.name for one in signal.Signals}
+"""Not of all real-time signals."""
 
 
 def rss_bytes() -> int:
@@ -63,4 +65,6 @@ def end_with(
 
 def how_ended(exit_code: int | None) -> str:
     """What ended a process, by its exit code as Python gives it: negative for a signal, None if it is not known."""
-    return f"status {exit_code}" if exit_code is None or exit_code >= 0 else f"signal {signal.Signals(-exit_code).name}"
+    if exit_code is None or exit_code >= 0:
+        return f"status {exit_code}"
+    return f"signal {_SIGNAL_NAMES.get(-exit_code, -exit_code)}"
