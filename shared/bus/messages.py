@@ -26,7 +26,7 @@ class EntryField(StrEnum):
     """The fields of an entry in a session's audio stream."""
 
     AUDIO = "a"
-    """PCM, s16le, 16 kHz, mono."""
+    """PCM, s16le, 16 kHz, one sample of each track after another."""
     CONTROL = "c"
     ARGUMENT = "v"
     ARRIVED = "t"

@@ -12,7 +12,7 @@ from worker.progress import STARTING, Phase
 if TYPE_CHECKING:
     from worker.second_pass.model import SecondModel
 
-MAX_BATCH: Final = 4
+MAX_THREADS: Final = 4
 """Threads of the second model if `model.threads` is 0: one for each core, at most so many."""
 
 
@@ -29,7 +29,7 @@ def load_second(settings: Settings) -> "SecondModel | None":
     from worker.second_pass.model import SecondModel, at_lowest_priority  # noqa: PLC0415 -- likewise
 
     STARTING.begin(Phase.LOAD, model.second)
-    threads = model.threads or min(os.cpu_count() or 1, MAX_BATCH)
+    threads = model.threads or min(os.cpu_count() or 1, MAX_THREADS)
     try:
         name, decoder = at_lowest_priority(lambda: load_decoder(_as_only(model), threads))
         second = SecondModel(name, decoder, threads)
