@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import io
 import wave
+from collections import deque
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -172,6 +173,18 @@ async def test_live_session_continues_after_a_refused_configure(client: Transcri
         with pytest.raises(ServerError) as raised:
             await events_of(session)
         assert raised.value.code == "invalid_field"
+        await session.send(SECOND)
+        await session.stop()
+        assert finals_in(await events_of(session))
+
+
+async def test_configure_rejects_a_value_that_json_cannot_hold_and_the_session_continues(
+    client: TranscriptionClient,
+) -> None:
+    async with client.live(redact_terms=deque(["Anna"])) as session:
+        with pytest.raises(TypeError, match="complex"):
+            await session.configure(temperature=1j)  # type: ignore[arg-type]
+        await session.configure(keyterms=deque(["Anna"]), redact_terms=None)
         await session.send(SECOND)
         await session.stop()
         assert finals_in(await events_of(session))

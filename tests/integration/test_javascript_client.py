@@ -90,6 +90,15 @@ def test_errors_are_thrown_with_their_codes(keyed_stack: Stack, key_list: KeyLis
     assert printed(node(script, tmp_path)) == [*map(list, said[:1]), *said[1:]]
 
 
+def test_option_that_json_cannot_hold_is_thrown_at_once(tmp_path: Path) -> None:
+    script = """
+        let name = "";
+        try { new LiveTranscription("ws://127.0.0.1:9", { temperature: 1n }); } catch (error) { name = error.name; }
+        console.log(JSON.stringify(name));
+    """
+    assert printed(node(script, tmp_path)) == "TypeError"
+
+
 async def test_no_event_is_lost_or_repeated_when_connections_are_cut(stack: Stack, tmp_path: Path) -> None:
     async with wire_to(stack.settings.server.http_port) as wire:
         script = f"""

@@ -31,9 +31,11 @@ export class LiveTranscription {
    *
    * @param {string} url the address of the service: http(s)://host[:port] or ws(s)://host[:port]
    * @param {LiveOptions & Record<string, unknown>} [options]
+   * @throws {TypeError} for a value that JSON cannot hold
    */
   constructor(url, { key, WebSocket = globalThis.WebSocket, sample_rate = 16000, ...options } = {}) {
     if (!WebSocket) throw new TypeError("This runtime has no WebSocket: pass one as the option `WebSocket`.");
+    JSON.stringify(options); // throws here, where the caller sees it
     const address = socketUrl(url);
     const handlers = {
       onState: () => {},

@@ -245,7 +245,7 @@ class ResumingConnection:
         with suppress(ConnectionClosed):  # the other direction reports it
             while True:
                 content = await self.memory.outbox.next()
-                await connection.send(encoded(content.message) if isinstance(content, Control) else content)
+                await connection.send(content.text if isinstance(content, Control) else content)
 
     async def _give_up(self) -> None:
         connection, self._websocket = self._websocket, None

@@ -4,6 +4,7 @@ An event type that this version does not know is ignored, so that a newer server
 """
 
 import json
+from collections.abc import Collection, Mapping
 from typing import Any, Self
 
 from voxtral_client.addresses import without_password
@@ -58,7 +59,17 @@ class ServerError(ClientError):
 
 
 def encoded(message: dict[str, Any]) -> str:
-    return json.dumps(message)
+    """The message as JSON. Raises TypeError for a value that JSON cannot hold."""
+    return json.dumps(message, default=_plain)
+
+
+def _plain(value: object) -> dict[Any, Any] | list[Any]:
+    """Users give options as any kind of mapping and sequence."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Collection) and not isinstance(value, bytes | bytearray | memoryview):
+        return list(value)
+    raise TypeError(f"An option cannot be of type {type(value).__name__}: {value!r}.")
 
 
 def decoded(message: str | bytes) -> dict[str, Any]:

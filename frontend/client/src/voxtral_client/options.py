@@ -1,10 +1,7 @@
 """The options of sessions and requests, named as on the wire. The server's documentation describes each in detail."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypedDict
-
-_LISTS: Final = frozenset({"languages", "keyterms", "redact", "redact_terms", "known_speakers", "webhook_events"})
-"""Users give them as any sequence."""
+from typing import Any, TypedDict
 
 
 class ChangeableOptions(TypedDict, total=False):
@@ -96,9 +93,9 @@ class RequestOptions(Options, total=False):
 
 
 def given(options: Mapping[str, Any], kind: type[ChangeableOptions]) -> dict[str, Any]:
-    """The options that are set, in types that JSON has. Raises TypeError for a name that `kind` does not have."""
+    """The options that are set. Raises TypeError for a name that `kind` does not have."""
     known = kind.__annotations__  # of a TypedDict, with those that it inherits
     for name in options:
         if name not in known:
             raise TypeError(f"There is no option {name!r}; allowed: {', '.join(sorted(known))}.")
-    return {name: list(value) if name in _LISTS else value for name, value in options.items() if value is not None}
+    return {name: value for name, value in options.items() if value is not None}

@@ -13,6 +13,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
+from voxtral_client.messages import encoded
 from voxtral_client.wire import CONTAINER, SAMPLE_BYTES, SAMPLE_RATE_HZ
 
 KEEP_S = 30.0
@@ -33,7 +34,8 @@ class Control:
     """A control message of the session. With its number the server executes it once, however often it is sent."""
 
     number: int
-    message: dict[str, Any]
+    text: str
+    """The message as JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +106,10 @@ class Outbox:
         return True
 
     def put_control(self, message: dict[str, Any]) -> None:
-        """Add a control message after all audio so far."""
-        self._numbers += 1
-        self._add(Control(self._numbers, message | {"number": self._numbers}))
+        """Add a control message after all audio so far. Raises TypeError for a value that JSON cannot hold."""
+        number = self._numbers + 1
+        self._add(Control(number, encoded(message | {"number": number})))
+        self._numbers = number
 
     def close(self) -> None:
         """Stop using the outbox: waiting callers return, and new content is dropped."""

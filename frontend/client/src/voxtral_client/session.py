@@ -69,7 +69,10 @@ class LiveSession:
         self._send_control("commit")
 
     async def configure(self, **options: Unpack[ConfigureOptions]) -> None:
-        """Changes options, starting with the next segment. None returns to the server's default."""
+        """Changes options, starting with the next segment. None returns to the server's default.
+
+        Raises TypeError for an option that does not exist, and for a value that JSON cannot hold.
+        """
         given(options, ConfigureOptions)  # None is a value here
         self._send_control("configure", **options)
 
