@@ -105,7 +105,8 @@ class LiveSession:
         channels = change.audio_changes.get("channels")
         if channels not in (None, options.channels) and options.channels is not None:
             raise InvalidFieldError("channels", channels, f"{options.channels}: the session keeps its tracks")
-        await self._gateway.check(options)
+        if change.changes:
+            await self._gateway.check(options)
         if change.audio_changes:
             audio_format = changed_format(self._audio_format, change.audio_changes)
             await self.intake.finish()

@@ -17,6 +17,7 @@ MEANT: Final = {
     "integration/workers.py": (1, "somebody speaks"),
     "plugins/livekit_stt.py": (1, "somebody speaks"),
     "plugins/pipecat_stt.py": (1, "somebody speaks"),
+    "unit/frontend/connections/test_changes.py": (1, "on a virtual clock"),
     "unit/frontend/connections/test_connection.py": (5, "on a virtual clock"),
     "unit/frontend/sessions/test_gateway.py": (1, "on a virtual clock"),
     "unit/frontend/sessions/test_session.py": (1, "on a virtual clock"),
