@@ -136,7 +136,7 @@ class VllmRealtime:
         else:
             code = CODES.get(type(error), "processing_error")
         yield _error(code, error.message)
-        if isinstance(error, TRY_AGAIN):
+        if isinstance(error, TRY_AGAIN) and (message is None or not self._is_open):
             yield Hangup(1013, error.code)
 
     def _update(self, event: dict[str, Any]) -> list[Action]:

@@ -19,6 +19,7 @@ from shared.errors import (
 
 REQUEST: Final = "invalid_request_error"
 SERVER: Final = "server_error"
+TRY_AGAIN_CLOSE: Final = 1013
 
 
 class RefusedError(InvalidFieldError):
@@ -58,8 +59,8 @@ WORDING: Final[dict[type[VoxtralError], Wording]] = {
     RateLimitedError: Wording("rate_limit_error", "rate_limit_exceeded"),
     SessionExpiredError: Wording(REQUEST, "session_expired", 1001),
     IdleTimeoutError: Wording(REQUEST, "idle_timeout", 1001),
-    ServerBusyError: Wording(SERVER, "server_busy", 1013),
-    ModelUnavailableError: Wording(SERVER, "model_unavailable", 1013),
+    ServerBusyError: Wording(SERVER, "server_busy", TRY_AGAIN_CLOSE),
+    ModelUnavailableError: Wording(SERVER, "model_unavailable", TRY_AGAIN_CLOSE),
     InternalError: Wording(SERVER, "internal_error"),
 }
 """Clients reconnect by themselves after 1001 and 1013, and after no other code here."""

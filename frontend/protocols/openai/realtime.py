@@ -18,7 +18,15 @@ from frontend.protocols.dialect import Action, Append, Check, Commit, Configure,
 from frontend.protocols.json_objects import decode_message
 from frontend.protocols.long_text import LongText, Message
 from frontend.protocols.openai.channel_turns import ChannelTurns
-from frontend.protocols.openai.errors import RefusedError, details, invalid_type, invalid_value, missing, wording_of
+from frontend.protocols.openai.errors import (
+    TRY_AGAIN_CLOSE,
+    RefusedError,
+    details,
+    invalid_type,
+    invalid_value,
+    missing,
+    wording_of,
+)
 from frontend.protocols.openai.session import SessionConfig, begun, flatly_updated, updated
 from frontend.protocols.openai.turns import Wanted
 from frontend.protocols.options import CHANNELS, WEBHOOK
@@ -131,7 +139,8 @@ class OpenAIRealtime:
         event_id = None if message is None else self._event_id
         yield self._said({"type": "error", "error": told | {"event_id": event_id}})
         close_code = wording_of(error).close_code
-        if close_code is not None:
+        keeps_session = message is not None and self._is_open and close_code == TRY_AGAIN_CLOSE
+        if close_code is not None and not keeps_session:
             yield Hangup(close_code, f"{told['type']}.{told['code']}")
 
     @property

@@ -1,18 +1,29 @@
 """Messages about a session in a moment in which no worker of its model reports. The session continues."""
 
 import asyncio
+import json
+
+import pytest
 
 from frontend.protocols.deepgram.query import listen
 from frontend.protocols.deepgram.realtime import DeepgramRealtime
 from frontend.protocols.dialect import Dialect
 from frontend.protocols.native.realtime import NativeRealtime
+from frontend.protocols.openai.realtime import OpenAIRealtime
+from frontend.protocols.vllm import VllmRealtime
 from frontend.sessions.placement import CACHE_S
 from shared.config.settings import Settings
 from tests.unit.clock import clocked
-from tests.unit.frontend.connections.test_connection import LEAVES, SECOND, Served, until
+from tests.unit.frontend.connections.test_connection import LEAVES, SECOND, Served, appended, until
 
 KEEP_ALIVE = '{"type": "KeepAlive"}'
 STEREO = '{"type": "configure", "channels": 2}'
+VLLM_UPDATE = '{"type": "session.update", "model": "echo"}'
+
+
+def language_update(language: str) -> str:
+    inputs = {"transcription": {"model": "echo", "language": language}}
+    return json.dumps({"type": "session.update", "session": {"type": "transcription", "audio": {"input": inputs}}})
 
 
 async def opened(served: Served, dialect: Dialect, *messages: str | bytes) -> asyncio.Task[None]:
@@ -45,3 +56,27 @@ async def test_new_format_of_audio_needs_no_worker() -> None:
     held = served.bus.held[served.session_id]
     await serving
     assert (held.samples, served.transport.sent) == (24_000, [])
+
+
+@pytest.mark.parametrize("protocol", ["openai", "vllm"])
+def test_update_is_rejected_and_the_session_continues(protocol: str) -> None:
+    audio, more = appended("input_audio_buffer.append"), appended("input_audio_buffer.append")
+
+    @clocked
+    async def run() -> None:
+        served = Served()
+        if protocol == "openai":
+            serving = await opened(served, OpenAIRealtime(), language_update("en"), audio)
+            served.transport.say(language_update("de"), more)
+        else:
+            serving = await opened(served, VllmRealtime(), VLLM_UPDATE, audio)
+            served.transport.say(VLLM_UPDATE, more)
+        held = served.bus.held[served.session_id]
+        first = held.samples
+        await until(lambda: held.samples > first)
+        [error] = served.transport.sent
+        assert "No worker" in json.dumps(error)
+        served.transport.say(LEAVES)
+        await serving
+
+    run()
