@@ -8,6 +8,7 @@ import binascii
 import codecs
 import contextlib
 import io
+import re
 import secrets
 from typing import Any, Final, TypeAlias
 
@@ -26,6 +27,8 @@ MAX_DEPTH: Final = 16
 SHOWN_CHARS: Final = 40
 _MARK: Final = secrets.token_hex(16)
 """Replaces a long string in the document. Clients cannot guess it."""
+_WRITTEN: Final = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
+"""What is inside a string, up to its quote or the end of a piece, also if that is a backslash."""
 
 
 class LongText:
@@ -152,14 +155,13 @@ class _Scanner:
             return at + 1
         quote = piece.find(b'"', at)
         end = len(piece) if quote < 0 else quote
-        backslash = piece.find(b"\\", at, end)
-        if backslash >= 0:
-            self._is_escaped = True
-            self._add(piece[at : backslash + 1])
-            return backslash + 1
+        if piece.find(b"\\", at, end) >= 0:
+            end = _end_of_string(piece, at)
+            self._is_escaped = piece.startswith(b"\\", end)
+        if self._is_escaped or end == len(piece):
+            self._add(piece[at:])
+            return len(piece)
         self._add(piece[at:end])
-        if quote < 0:
-            return end
         self._close_string(b'"')
         return end + 1
 
@@ -187,6 +189,16 @@ class _Scanner:
             self._document += content
             if len(self._document) > MAX_DOCUMENT_BYTES:
                 self._document = None
+
+
+def _end_of_string(piece: bytes, at: int) -> int:
+    """Where the string ends that contains this place; the last byte if that is a backslash.
+
+    Slower than a search for one byte, so only for strings with escapes, of which each would need a search of its own.
+    """
+    written = _WRITTEN.match(piece, at)
+    assert written is not None, "it matches nothing, too"
+    return written.end()
 
 
 class _LongString:

@@ -7,6 +7,8 @@ import tracemalloc
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from frontend.protocols.base64_audio import decode_audio
 from frontend.protocols.fields import Fields
@@ -52,6 +54,35 @@ def test_short_messages_stay_as_they_are() -> None:
 @pytest.mark.parametrize("step", [1, 1000, 65_536])
 def test_escapes_that_base64_may_need(written: str, step: int) -> None:
     assert Fields(decode_message(read('{"audio_data": "' + written + '"}', step))).audio() == AUDIO
+
+
+@given(st.lists(st.sampled_from(["\\", '"', "/", "é", "\n", "abc", "x" * 1000]), max_size=40), st.integers(1, 3000))
+@settings(max_examples=50, deadline=None)
+def test_strings_with_escapes_are_the_same_in_any_pieces(parts: list[str], step: int) -> None:
+    prompt = "".join(parts)
+    decoded = decode_message(read(message(prompt=prompt, other=[prompt]), step))
+    assert (decoded["prompt"], decoded["other"], Fields(decoded).audio()) == (prompt, [prompt], AUDIO)
+
+
+class Searched(bytes):
+    """Counts the bytes that searches look at."""
+
+    seen_bytes = 0
+
+    def find(self, sought: bytes, start: int = 0, end: int | None = None) -> int:
+        end = len(self) if end is None else end
+        found = super().find(sought, start, end)
+        self.seen_bytes += (end if found < 0 else found) - start
+        return found
+
+
+@pytest.mark.parametrize("written", ["\\n" * 50_000, "\\" * 100_000, "A" * 100_000, '"a":"\\n",' * 10_000])
+def test_each_byte_of_a_piece_is_looked_at_a_few_times(written: str) -> None:
+    reader = TextReader()
+    reader.feed(b'{"audio_data": "' + b"A" * 100_000)
+    piece = Searched(written.encode())
+    reader.feed(piece)
+    assert piece.seen_bytes < 4 * len(piece)
 
 
 def test_data_url_is_taken_as_base64() -> None:
