@@ -25,8 +25,6 @@ MAX_URL_HEAD_BYTES: Final = 1024
 MAX_DEPTH: Final = 16
 """More than the nesting of any message that a client may send."""
 SHOWN_CHARS: Final = 40
-_MARK: Final = secrets.token_hex(16)
-"""Replaces a long string in the document. Clients cannot guess it."""
 _WRITTEN: Final = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
 """What is inside a string, up to its quote or the end of a piece, also if that is a backslash."""
 
@@ -49,8 +47,8 @@ class LongText:
 class LongMessage:
     """A long text message. Parsing raises InvalidJsonError if it is not JSON or too long apart from its strings."""
 
-    def __init__(self, document: bytes | None, strings: list[LongText], size_bytes: int) -> None:
-        """`document` is None if it was too large."""
+    def __init__(self, document: bytes | None, strings: dict[str, LongText], size_bytes: int) -> None:
+        """`strings` are those that the document has marks for. `document` is None if it was too large."""
         self._document = document
         self._strings = strings
         self._size_bytes = size_bytes
@@ -68,10 +66,12 @@ class LongMessage:
             raise InvalidJsonError("The message is not UTF-8.") from None
 
     def restored(self, value: Any, depth: int = 0) -> Any:
-        """The parsed document, with a `LongText` for each mark."""
+        """The parsed document, with a `LongText` for each mark. Raises InvalidJsonError if a name was too long."""
         match value:
-            case str() if value.startswith(_MARK):
-                return self._strings[int(value[len(_MARK) :])]
+            case str():
+                return self._strings.get(value, value)
+            case dict() if not self._strings.keys().isdisjoint(value):
+                raise InvalidJsonError(f"The name of a field has more than {LONG_STRING_BYTES} bytes.")
             case dict() if depth < MAX_DEPTH:
                 return {name: self.restored(one, depth + 1) for name, one in value.items()}
             case list() if depth < MAX_DEPTH:
@@ -88,32 +88,23 @@ class TextReader:
 
     def __init__(self) -> None:
         self.size_bytes = 0
-        self._start: bytearray | None = bytearray()
+        self._start = bytearray()
         """The whole message as long as it is short."""
-        self._scanner = _Scanner()
-
-    @property
-    def head(self) -> bytes:
-        """The message so far, as long as it is short."""
-        return bytes(self._start or b"")
-
-    @property
-    def is_short(self) -> bool:
-        return self._start is not None
+        self._scanner: _Scanner | None = None
 
     def feed(self, piece: bytes) -> None:
         self.size_bytes += len(piece)
-        if self._start is None:
-            self._scanner.feed(piece)
-        else:
+        if self._scanner is None:
             self._start += piece
-            if len(self._start) > SHORT_MESSAGE_BYTES:
-                start, self._start = bytes(self._start), None
-                self._scanner.feed(start)
+            if len(self._start) <= SHORT_MESSAGE_BYTES:
+                return
+            self._scanner, piece = _Scanner(), bytes(self._start)
+            self._start.clear()
+        self._scanner.feed(piece)
 
     def finish(self) -> str | LongMessage:
         """Raises UnicodeDecodeError for a short message that is not UTF-8."""
-        if self._start is not None:
+        if self._scanner is None:
             return self._start.decode()
         return LongMessage(*self._scanner.finish(), self.size_bytes)
 
@@ -123,7 +114,8 @@ class _Scanner:
 
     def __init__(self) -> None:
         self._document: bytearray | None = bytearray()
-        self._strings: list[LongText] = []
+        self._strings: dict[str, LongText] = {}
+        """The long strings, by the marks that replace them. Clients cannot guess a mark."""
         self._is_inside = False
         self._is_escaped = False
         """Whether the last byte was a backslash inside a string."""
@@ -136,7 +128,7 @@ class _Scanner:
         while at < len(piece):
             at = self._take_string(piece, at) if self._is_inside else self._take_document(piece, at)
 
-    def finish(self) -> tuple[bytes | None, list[LongText]]:
+    def finish(self) -> tuple[bytes | None, dict[str, LongText]]:
         if self._is_inside:
             self._close_string(b"")  # without its closing quote: not JSON
         return None if self._document is None else bytes(self._document), self._strings
@@ -180,8 +172,9 @@ class _Scanner:
             self._keep(bytes(self._string) + quote)
             self._string.clear()
         else:
-            self._keep(f"{_MARK}{len(self._strings)}".encode() + quote)
-            self._strings.append(self._long.finish())
+            mark = secrets.token_hex(16)
+            self._keep(mark.encode() + quote)
+            self._strings[mark] = self._long.finish()
             self._long = None
 
     def _keep(self, content: bytes) -> None:

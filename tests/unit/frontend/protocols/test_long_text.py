@@ -114,6 +114,20 @@ def test_a_long_string_in_another_field_is_shown_cut() -> None:
     assert len(str(raised.value)) < 200
 
 
+def test_client_that_knows_a_mark_can_do_nothing_with_it() -> None:
+    first = read(message())
+    assert isinstance(first, LongMessage)
+    mark = json.loads(first.document())["audio_data"]
+    for prompt in (mark, mark[:-1], f"{mark}7", f"{mark}x"):
+        assert decode_message(read(message(prompt=prompt)))["prompt"] == prompt
+
+
+@pytest.mark.parametrize("field", [{ENCODED: 1}, {"session": [{ENCODED: ENCODED}]}])
+def test_long_name_of_a_field_is_rejected(field: dict[str, Any]) -> None:
+    with pytest.raises(InvalidJsonError, match="The name of a field has more than 131072 bytes"):
+        decode_message(read(message(**field)))
+
+
 @pytest.mark.parametrize(
     "text",
     [
