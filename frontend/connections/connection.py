@@ -19,7 +19,7 @@ from frontend.access.guard import Guard
 from frontend.connections import one_shot
 from frontend.connections.closing import cause_of, close_transport, drop_frames
 from frontend.connections.live_session import LiveSession, Steering
-from frontend.connections.timeouts import Patience
+from frontend.connections.timeouts import INTERVAL_S, Patience
 from frontend.decoding.decoders import Decoders
 from frontend.monitoring.process_report import Tally
 from frontend.protocols import dialect as actions
@@ -331,8 +331,10 @@ class Connection:
         self._ahead = asyncio.create_task(self._transport.receive(), name="read ahead")
         try:
             await asyncio.wait((answering, self._ahead), return_when=asyncio.FIRST_COMPLETED)
-            if not answering.done() and self._transport.gone:
-                raise DisconnectedError
+            while not answering.done():
+                if self._transport.closed:
+                    raise DisconnectedError
+                await asyncio.wait((answering,), timeout=INTERVAL_S)
             await self._patience.send(await answering)
         finally:
             await end_all((answering,))

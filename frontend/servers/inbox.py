@@ -49,6 +49,11 @@ class Inbox:
         self._drops = False
         self._is_paused = False
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the connection has ended. The client's close is not seen while there is no room for messages."""
+        return self._transport.is_closing()
+
     def restrict(self, limit_bytes: int) -> None:
         """Until `trust`, accept messages up to this size, and each only when it is requested."""
         self._is_restricted = True

@@ -54,6 +54,10 @@ class Transport(Protocol):
         """Whether nothing more can be sent. A TCP client may stop sending and still receive."""
 
     @property
+    def closed(self) -> bool:
+        """Whether the connection has ended. Messages that arrived before can still be read, if it is not `gone`."""
+
+    @property
     def left(self) -> bool:
         """Whether the client itself has closed its side cleanly, after a complete message."""
 
@@ -139,6 +143,10 @@ class WebSocketTransport:
     def heard_at_s(self) -> float:
         return self._connection.inbox.heard_at_s
 
+    @property
+    def closed(self) -> bool:
+        return self.gone or self._connection.inbox.is_closed
+
     def restrict(self, limit_bytes: int) -> None:
         self._connection.inbox.restrict(limit_bytes)
 
@@ -221,6 +229,10 @@ class TcpTransport:
     def gone(self) -> bool:
         return self._writer.transport.is_closing()
 
+    @property
+    def closed(self) -> bool:
+        return self.gone
+
     def restrict(self, limit_bytes: int) -> None:
         self._frames.limit_bytes = self._read_bytes = limit_bytes
 
@@ -299,6 +311,10 @@ class StarletteTransport:
     @property
     def heard_at_s(self) -> float:
         return self._inbox.heard_at_s
+
+    @property
+    def closed(self) -> bool:
+        return self.gone or self._inbox.is_closed
 
     def restrict(self, limit_bytes: int) -> None:
         self._inbox.restrict(limit_bytes)

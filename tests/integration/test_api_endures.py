@@ -11,6 +11,7 @@ import pytest
 
 from tests.integration.api_clients import multipart, post_form, silent_wav, wav_of
 from tests.integration.decoding import decoders_of_process
+from tests.integration.native_clients import base64_of, open_client, reset, tell
 from tests.limits import limit_s
 from tests.speech import SENTENCES, conversation
 from tests.stack import Stack, wait_until
@@ -82,6 +83,22 @@ def test_client_that_leaves_frees_its_slot(whisper_stack: Stack, long_speech: by
         assert decoders_of_process(whisper_stack.processes["web"].pid)
     wait_until(lambda: whisper_stack.slots_held() <= earlier, "its slot is free")
     wait_until(lambda: not decoders_of_process(whisper_stack.processes["web"].pid), "its decoder has ended")
+
+
+@pytest.mark.parametrize(("frontend", "is_reset"), [("websocket", False), ("web", False), ("tcp", True)])
+def test_client_that_sends_its_next_message_and_leaves_frees_its_slot(
+    whisper_stack: Stack, long_speech: bytes, frontend: str, is_reset: bool
+) -> None:
+    earlier = whisper_stack.slots_held()
+    client = open_client(whisper_stack, frontend)
+    tell(client, type="audio", audio_data=base64_of(long_speech))
+    tell(client, type="ping")
+    wait_until(lambda: not whisper_stack.slots_held() <= earlier, "the request has a slot")
+    if is_reset:
+        reset(client)
+    else:
+        client.close()
+    wait_until(lambda: whisper_stack.slots_held() <= earlier, "its slot is free")
 
 
 def test_stream_tells_how_far_it_is_before_and_between_texts(whisper_stack: Stack, long_speech: bytes) -> None:

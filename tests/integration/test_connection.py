@@ -29,7 +29,7 @@ class BrokenTransport:
         self.sent: list[dict[str, Any]] = []
         self._has_sent = asyncio.Event()
         self.closed_with: tuple[int, str] | None = None
-        self.gone = False
+        self.gone = self.closed = False
 
     def restrict(self, limit_bytes: int) -> None:
         pass

@@ -47,7 +47,7 @@ class MemoryTransport:
         self._coming: asyncio.Queue[Any] = asyncio.Queue()
         self.sent: list[dict[str, Any]] = []
         self.closed_with: tuple[int, str] | None = None
-        self.gone = False
+        self.gone = self.closed = False
         self.left = left
         self.breaks_on: str | None = None
         self.reads = asyncio.Event()
