@@ -88,7 +88,7 @@ def mistral_order(form: Form) -> Order:
     """Raises what `Form` raises, and InvalidFieldError for unsupported fields."""
     for name in ("file_url", "file_id"):
         if form.text(name):
-            raise InvalidFieldError(name, form.text(name), "nothing: send the recording itself as file")
+            raise InvalidFieldError(name, "…", "nothing: send the recording itself as file")
     granularities = form.choices("timestamp_granularities", GRANULARITIES)
     speakers = mistral_speakers(form)
     options = SessionOptions(

@@ -26,9 +26,9 @@ class Fields:
         return name in self._message
 
     def refuse(self, name: str, allowed: str) -> None:
-        """Raises InvalidFieldError if the client sent a field that is not allowed in this message."""
+        """Raises InvalidFieldError, without the value, if the client sent a field that this message may not have."""
         if self.given(name):
-            raise InvalidFieldError(name, self._message[name], allowed)
+            raise InvalidFieldError(name, "…", allowed)
 
     def request_id(self) -> str | int | None:
         value = self._message.get("id")

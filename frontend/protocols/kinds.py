@@ -31,7 +31,11 @@ class WrongValueError(ValueError):
         super().__init__(allowed)
         self.allowed = allowed
         self.part = part
-        """The invalid entry of a list; None for the whole value."""
+        """The invalid entry of a list, or what replaces a value that errors do not repeat; None for the whole value."""
+
+    def part_of(self, value: object) -> object:
+        """What an error shows of the value."""
+        return value if self.part is None else self.part
 
 
 class WrongTypeError(WrongValueError):
@@ -100,7 +104,7 @@ class Url:
 
     def parse(self, value: Any) -> str | None:
         if not isinstance(value, str):
-            raise WrongTypeError("a string")
+            raise WrongTypeError("a string", part="…")
         if value:
             try:
                 read_url(value)

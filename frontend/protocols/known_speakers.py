@@ -37,7 +37,7 @@ class KnownSpeakers:
 
     def parse(self, value: Any) -> tuple[KnownSpeaker, ...] | None:
         if not isinstance(value, list):
-            raise WrongTypeError(self.allowed)
+            raise WrongTypeError(self.allowed, part="…")
         if len(value) > self.max_speakers:
             raise WrongValueError(self.allowed, part=f"a list of {len(value)}")
         speakers = [self._speaker(one) for one in value]
@@ -76,7 +76,7 @@ class KnownSpeakers:
         try:
             return self.parse(json.loads(text))
         except json.JSONDecodeError:
-            raise WrongTypeError(self.allowed) from None
+            raise WrongTypeError(self.allowed, part="…") from None
 
     def schema(self) -> Schema:
         fields = {

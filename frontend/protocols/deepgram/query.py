@@ -65,7 +65,7 @@ def listen(query: Query) -> Listen:
     for name in UNSUPPORTED:
         for value in query.get(name, ()):
             if value.lower() != "false":
-                raise InvalidFieldError(name, value, "nothing: this is not supported")
+                raise InvalidFieldError(name, "…", "nothing: this is not supported")
     channels = integer(query, "channels", Integer(1, MAX_TRACKS)) or 1
     separate = flag(query, "multichannel")
     interim = flag(query, "interim_results")

@@ -198,7 +198,7 @@ def _with_terms(session: MistralSession, value: object) -> MistralSession:
     try:
         terms = KEYWORDS.parse([] if value is None else value)
     except WrongValueError as error:
-        raise InvalidFieldError("context_bias", error.part or value, error.allowed) from None
+        raise InvalidFieldError("context_bias", error.part_of(value), error.allowed) from None
     return replace(session, terms=terms or ())
 
 
@@ -244,7 +244,7 @@ def _with_diarize(session: MistralSession, value: object) -> MistralSession:
 def _with_references(session: MistralSession, value: object) -> MistralSession:
     known = {} if value is None else value
     if not isinstance(known, dict):
-        raise InvalidFieldError("speaker_references", value, "an object: names, each with a recording in base64")
+        raise InvalidFieldError("speaker_references", "…", "an object: names, each with a recording in base64")
     references = parse_references("speaker_references", known.items(), SPEAKER_REFERENCES)
     return replace(session, references=references or ())
 

@@ -159,7 +159,7 @@ def _recording(source: str | LongText, *, is_url: bool = False) -> bytes:
         if source.url_head:
             _check_head(source.url_head)
         elif is_url:
-            raise _no_data_url(source)
+            raise _no_data_url()
         if source.audio is None:
             raise InvalidAudioError(f"The audio is not {BASE64}.")
         return source.audio
@@ -167,7 +167,7 @@ def _recording(source: str | LongText, *, is_url: bool = False) -> bytes:
         head, _, source = source.partition(",")
         _check_head(head)
     elif is_url or source[:7].lower() == "http://" or source[:8].lower() == "https://":
-        raise _no_data_url(source)
+        raise _no_data_url()
     return decode_base64(source, "The audio")
 
 
@@ -176,8 +176,9 @@ def _check_head(head: str) -> None:
         raise InvalidFieldError("url", head, "data:audio/wav;base64,… or another audio type in base64")
 
 
-def _no_data_url(source: str | LongText) -> InvalidFieldError:
-    return InvalidFieldError("url", source, "a data: URL with base64; other URLs are not fetched")
+def _no_data_url() -> InvalidFieldError:
+    """Does not repeat the URL: it may hold secrets."""
+    return InvalidFieldError("url", "…", "a data: URL with base64; other URLs are not fetched")
 
 
 def _limit(message: dict[str, Any]) -> int | None:

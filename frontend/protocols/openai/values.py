@@ -37,9 +37,9 @@ def a_value(value: Any, path: str, kind: Kind) -> Any:
     try:
         return kind.parse(value)
     except WrongTypeError as error:
-        raise invalid_type(value, path, error.allowed) from None
+        raise invalid_type(error.part_of(value), path, error.allowed) from None
     except WrongValueError as error:
-        raise invalid_value(value if error.part is None else error.part, path, error.allowed) from None
+        raise invalid_value(error.part_of(value), path, error.allowed) from None
 
 
 def an_option(value: Any, path: str, name: str) -> Any:

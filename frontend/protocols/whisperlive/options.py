@@ -84,7 +84,7 @@ def _most_speakers(wire: dict[str, Any]) -> int:
 def _known_speakers(wire: dict[str, Any]) -> tuple[KnownSpeaker, ...] | None:
     known = wire.get("known_speakers") or []
     if not isinstance(known, list) or not all(isinstance(one, dict) for one in known):
-        raise InvalidFieldError("known_speakers", known, "a list of objects with name and audio_base64")
+        raise InvalidFieldError("known_speakers", "…", "a list of objects with name and audio_base64")
     voices = [(one.get("name"), one.get("audio_base64")) for one in known]
     return parse_references("known_speakers", voices, KNOWN_SPEAKERS)
 

@@ -64,7 +64,7 @@ def test_container_needs_the_number_of_its_channels() -> None:
 
 
 def test_session_keeps_its_tracks() -> None:
-    with pytest.raises(InvalidFieldError, match="channel_mode is 'mix'; allowed: in start only"):
+    with pytest.raises(InvalidFieldError, match="channel_mode is '…'; allowed: in start only"):
         parsed("configure", channel_mode="mix")
     resumed = parsed("resume", session_id="s1", resume_token="t", seq=3, channels=4)
     assert isinstance(resumed, Resume)
