@@ -4,11 +4,20 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
-from frontend.client import ConnectionLostError, Done, LiveSession, ServerError, TranscriptionClient
+from frontend.client import (
+    ConnectionLostError,
+    Done,
+    LiveSession,
+    Partial,
+    ServerError,
+    TranscriptionClient,
+    UnexpectedMessageError,
+)
 from tests.limits import limit_s
 
 READY = {"type": "ready", "session_id": "s", "seq": 1, "model": "m", "resume_token": "t", "resume_timeout_s": 30}
@@ -23,7 +32,7 @@ def error(code: str) -> dict[str, object]:
 
 
 @asynccontextmanager
-async def session_with(*answers: Answers, **options: float) -> AsyncIterator[LiveSession]:
+async def session_with(*answers: Answers, **options: Any) -> AsyncIterator[LiveSession]:
     """A session with a server that sends each of these answers on one connection, the last one on all that follow.
 
     After its answer it aborts each connection except the last one.
@@ -80,6 +89,24 @@ async def test_session_that_ended_as_it_was_told_is_done() -> None:
     async with session_with([READY], [READY | {"ended": True}, DONE]) as session:
         await session.stop()
         assert [type(event) async for event in session] == [Done]
+
+
+async def test_message_without_its_fields_ends_the_session() -> None:
+    async with session_with([READY, {"type": "received"}]) as session:
+        with pytest.raises(UnexpectedMessageError, match="received"):
+            await anext(session)
+
+
+async def test_error_of_on_reconnect_ends_the_session() -> None:
+    def fail(lost: ConnectionLostError) -> None:
+        raise OSError(f"No disk for this line: {lost}")
+
+    async with session_with([READY, PARTIAL], [READY], on_reconnect=fail) as session:
+        assert isinstance(await anext(session), Partial)
+        with pytest.raises(OSError, match="No disk"):
+            await anext(session)
+        with pytest.raises(OSError, match="No disk"):
+            await session.send(b"")
 
 
 @pytest.mark.parametrize(("told_s", "wished_s"), [(0.3, None), (0.3, 30.0), (30.0, 0.3)])

@@ -25,6 +25,7 @@ from voxtral_client.messages import (
     decoded,
     encoded,
     parse_event,
+    received_samples,
 )
 from voxtral_client.outbox import Control
 from voxtral_client.resume_rules import SERVING, Action, Event, Machine, State, error_event, pause_s
@@ -64,7 +65,7 @@ class ResumingConnection:
         self._news = asyncio.Event()
         self._why: ClientError | Done | None = None
         """The subject of the machine's last event."""
-        self._end: ClientError | Done | None = None
+        self._end: Exception | Done | None = None
         """How the session ended. The events in the inbox are still delivered first."""
         self._deadline_s = 0.0
         self._attempts = 0
@@ -77,7 +78,7 @@ class ResumingConnection:
 
     def check(self) -> None:
         """Raises the error that ended the session, if it ended before it was done."""
-        if isinstance(self._end, ClientError):
+        if isinstance(self._end, Exception):
             raise self._end
 
     async def next_event(self) -> SessionEvent | None:
@@ -135,6 +136,8 @@ class ResumingConnection:
         try:
             while self._todo:
                 await steps[self._todo.popleft()]()
+        except Exception as error:  # noqa: BLE001 -- the user gets it, from the next call
+            self._end = self._end or error
         finally:
             if self._end is None:
                 self._end = ConnectionLostError(self._servers.url, "the client left the session")
@@ -224,7 +227,15 @@ class ResumingConnection:
         """Sends and receives over one connection, until it or the session ends."""
         connection = self._websocket
         assert connection is not None
-        uplink = asyncio.create_task(self._uplink(connection), name=f"uplink {self.memory.session_id}")
+        try:
+            async with asyncio.TaskGroup() as directions:
+                uplink = directions.create_task(self._uplink(connection), name=f"uplink {self.memory.session_id}")
+                await self._downlink(connection)
+                uplink.cancel()
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+
+    async def _downlink(self, connection: ClientConnection) -> None:
         try:
             while self.is_serving:
                 self._take(decoded(await connection.recv()))
@@ -237,9 +248,6 @@ class ResumingConnection:
                 self._happens(Event.GIVEN_UP if self._is_container else Event.LOST, error)
         except UnexpectedMessageError as error:
             self._happens(Event.FINAL, error)
-        finally:
-            uplink.cancel()
-            await asyncio.wait((uplink,))
 
     async def _uplink(self, connection: ClientConnection) -> None:
         with suppress(ConnectionClosed):  # the other direction reports it
@@ -260,7 +268,7 @@ class ResumingConnection:
 
     def _take(self, wire: dict[str, Any]) -> None:
         if wire.get("type") == "received":
-            self.memory.outbox.confirm(wire["audio_received_samples"])
+            self.memory.outbox.confirm(received_samples(wire))
             return
         try:
             event = parse_event(wire)

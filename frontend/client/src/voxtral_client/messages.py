@@ -82,6 +82,14 @@ def decoded(message: str | bytes) -> dict[str, Any]:
     return wire
 
 
+def received_samples(wire: dict[str, Any]) -> int:
+    """How much audio the server has, from its `received`. Raises `UnexpectedMessageError`."""
+    samples = wire.get("audio_received_samples")
+    if not isinstance(samples, int):
+        raise UnexpectedMessageError(str(wire))
+    return samples
+
+
 def parse_event(wire: dict[str, Any]) -> SessionEvent | None:
     """The typed event, or None if its type is not known here.
 

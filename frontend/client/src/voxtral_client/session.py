@@ -87,9 +87,9 @@ class LiveSession:
     async def __anext__(self) -> SessionEvent:
         """The next event; the last one is `Done`. Cancelling loses nothing.
 
-        Raises `ServerError` if the server reports one, and `ConnectionLostError` if the session could not be resumed in
-        time, or the server no longer has it. The session continues after an error that only rejects a message of this
-        client (such as an invalid `configure`).
+        Raises `ServerError` if the server reports one, `ConnectionLostError` if the session could not be resumed in
+        time, or the server no longer has it, and what `on_reconnect` raises, which ends the session. The session
+        continues after an error that only rejects a message of this client (such as an invalid `configure`).
         """
         event = await self._connection.next_event()
         if event is None:
