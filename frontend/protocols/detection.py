@@ -1,7 +1,7 @@
 """Two dialects at one address: OpenAI's, and the one that vLLM derived from it.
 
-The connection's address, headers or subprotocols may identify the dialect; otherwise the client's first message does.
-Until then the greeting suits both.
+The connection's address, headers or subprotocols may identify the dialect; otherwise the client's first message does,
+if it is a JSON object. Until then the greeting suits both, and errors are OpenAI's.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -50,7 +50,7 @@ def realtime_dialect(
 
 
 class UndecidedRealtime:
-    """A `dialect.Dialect` that becomes one of the two with the first message."""
+    """A `dialect.Dialect` that becomes one of the two with the first message that can be read."""
 
     quiet_s = OpenAIRealtime.quiet_s
     linger_s = OpenAIRealtime.linger_s
@@ -80,15 +80,12 @@ class UndecidedRealtime:
 
     @property
     def _decided(self) -> Dialect:
-        """Before the first message only the connection itself can be rejected."""
         return self._openai if self._chosen is None else self._chosen
 
 
 def _is_openai(message: Message) -> bool:
+    """Raises InvalidJsonError for a message of neither."""
     if isinstance(message, bytes):
-        return False
-    try:
-        event = decode_message(message)
-    except InvalidJsonError:
-        return False
+        raise InvalidJsonError("Events are JSON text messages; this one is binary.")
+    event = decode_message(message)
     return event.get("type") == BETA_UPDATE or (event.get("type") == "session.update" and "session" in event)

@@ -13,7 +13,7 @@ from frontend.protocols.openai.realtime import OpenAIRealtime
 from frontend.protocols.vllm import VllmRealtime
 from shared.audio.pcm import AudioFormat
 from shared.errors import InvalidFieldError, ServerBusyError
-from tests.unit.frontend.protocols.openai.openai_wire import Wire, silence
+from tests.unit.frontend.protocols.openai.openai_wire import Wire, error_of, silence
 
 CHUNK = silence(100, 16_000)
 
@@ -176,13 +176,20 @@ def test_dialect_that_is_named_wins() -> None:
         realtime_dialect({"dialect": "x"}, "", [])
 
 
+@pytest.mark.parametrize("message", ["{", "[]", b"\0"])
+def test_message_that_cannot_be_read_leaves_the_dialect_open(message: str | bytes) -> None:
+    wire = Wire(UndecidedRealtime())
+    assert error_of(wire.tell_text(message))["code"] == "invalid_event"
+    assert wire.tell(type="session.update", session={"type": "transcription"})[0]["type"] == "session.updated"
+
+
 def test_first_message_tells_where_nothing_else_does() -> None:
     dialect = realtime_dialect({}, "", [])
     assert isinstance(dialect, UndecidedRealtime)
     wire = Wire(dialect)
     assert {"id", "created", "session", "event_id"} <= wire.sent[0].keys()
     assert wire.tell(type="session.update", session={"type": "transcription"})[0]["type"] == "session.updated"
-    for first in ('{"type":"session.update","model":"echo"}', "{", '{"type":"input_audio_buffer.commit"}'):
+    for first in ('{"type":"session.update","model":"echo"}', '{"type":"input_audio_buffer.commit"}'):
         wire = VllmWire(UndecidedRealtime())
         answer = wire.tell_text(first)
         assert all(isinstance(message["error"], str) for message in answer)
