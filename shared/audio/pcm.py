@@ -62,7 +62,7 @@ class AudioFormat:
             raise InvalidFieldError("sample_rate", self.sample_rate, allowed)
         most = MAX_TRACKS if self.separate else MAX_CHANNELS
         if type(self.channels) is not int or not 1 <= self.channels <= most:
-            allowed = "1, 2, 3, 4" if self.separate else "1, 2; with channel_mode separate also 3, 4"
+            allowed = "1, 2, 3, 4" if self.separate else "1, 2; also 3, 4 if they are transcribed separately"
             raise InvalidFieldError("channels", self.channels, allowed)
 
     @property

@@ -45,7 +45,7 @@ def test_channels_are_mixed_by_default() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"channels": 3}, "channels is 3; allowed: 1, 2; with channel_mode separate also 3, 4."),
+        ({"channels": 3}, "channels is 3; allowed: 1, 2; also 3, 4 if they are transcribed separately."),
         ({"channels": 5, **SEPARATE}, "channels is 5; allowed: 1, 2, 3, 4."),
         ({"channels": 0, **SEPARATE}, "channels is 0; allowed: 1, 2, 3, 4."),
         ({"channel_mode": "left"}, "channel_mode is 'left'; allowed: mix, separate."),

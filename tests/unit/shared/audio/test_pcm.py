@@ -131,8 +131,8 @@ def test_pcm_stream_refuses_an_incomplete_last_sample(audio_format: AudioFormat,
         ("pcmu", 5_999, 1, "sample_rate is 5999; allowed: a whole number from 6000 to 384000 (Hz)."),
         ("pcmu", 384_001, 1, "sample_rate is 384001; allowed: a whole number from 6000 to 384000 (Hz)."),
         ("pcmu", True, 1, "sample_rate is True; allowed: a whole number from 6000 to 384000 (Hz)."),
-        ("pcmu", 8_000, 3, "channels is 3; allowed: 1, 2; with channel_mode separate also 3, 4."),
-        ("pcmu", 8_000, 0, "channels is 0; allowed: 1, 2; with channel_mode separate also 3, 4."),
+        ("pcmu", 8_000, 3, "channels is 3; allowed: 1, 2; also 3, 4 if they are transcribed separately."),
+        ("pcmu", 8_000, 0, "channels is 0; allowed: 1, 2; also 3, 4 if they are transcribed separately."),
     ],
 )
 def test_audio_format_names_value_and_allowed(encoding: str, rate: int, channels: int, message: str) -> None:
