@@ -44,7 +44,6 @@ class WhisperLive:
         self._options: Options | None = None
         """None before the first message."""
         self._is_ready = False
-        self._is_finishing = False
         self._language: str | None = None
         """The one that was detected and reported."""
         self._finals: list[Final] = []
@@ -62,7 +61,6 @@ class WhisperLive:
         if not isinstance(message, bytes):
             raise UnknownTypeError("After the options, messages are audio, as 32-bit floats, or END_OF_AUDIO in bytes.")
         if message == END_OF_AUDIO:
-            self._is_finishing = True
             return [Finish()]
         return [Append(message)]
 
@@ -84,8 +82,7 @@ class WhisperLive:
             case EventType.WARNING:
                 actions = [self._told(status="WARNING", message=wire["message"])]
             case EventType.DONE:
-                words = [] if self._is_finishing else [self._told(message="DISCONNECT")]
-                actions = [*words, Hangup(1000, "")]
+                actions = [Hangup(1000, "")]
             case EventType.ERROR:
                 actions = self._fatal(VoxtralError.from_wire(wire))
         return actions

@@ -140,7 +140,7 @@ class WyomingAsr:
         return [Send(event_bytes("transcript-start")), *self._transcript()]
 
     def _done(self) -> list[Action]:
-        """A session may also end by itself, because its client is silent."""
+        """The client may have started its next recording, which waits for this end."""
         if self._stage is Stage.ENDING:
             self._stage = Stage.IDLE
         return self._transcript()

@@ -41,7 +41,6 @@ OPTIONS = {
 """What version 0.10.0 of the client sends if its user chooses only the language."""
 DOCUMENTED = {
     "SERVER_READY": "whisperliveReady",
-    "DISCONNECT": "whisperliveDisconnect",
     "segments": "whisperliveSegments",
     "language": "whisperliveLanguage",
     "status": "whisperliveStatus",
@@ -213,7 +212,8 @@ def test_a_client_without_a_slot_waits(error: VoxtralError, minutes: float) -> N
 
 def test_the_end_of_a_session_is_sent() -> None:
     wire = connected()
-    assert wire.say(type="done", seq=2, text="", duration=1) == [{"uid": "u1", "message": "DISCONNECT"}]
+    wire.tell_text(b"END_OF_AUDIO")
+    assert (wire.say(type="done", seq=2, text="", duration=1), wire.actions[-1]) == ([], Hangup(1000, ""))
     assert connected().say(type="error", seq=2, code="internal_error", message="It failed.") == [
         {"uid": "u1", "status": "ERROR", "message": "It failed."}
     ]
