@@ -130,12 +130,11 @@ class DecoderLink:
             ending.set_result(ended)
 
     def _lose(self) -> None:
-        """The server can no longer be used."""
-        if self.ended.is_set():
-            return
-        asyncio.get_running_loop().remove_reader(self._control.fileno())
-        self._control.close()
-        self.ended.set()
+        """The server can no longer be used. Also called for a recording that is started after that."""
+        if not self.ended.is_set():
+            asyncio.get_running_loop().remove_reader(self._control.fileno())
+            self._control.close()
+            self.ended.set()
         if not self.ready.done():
             self.ready.set_result(None)
         endings, self._endings = self._endings, {}

@@ -103,6 +103,14 @@ async def test_decoder_that_cannot_start_fails_alone(tmp_path: Path, monkeypatch
         assert await rest_of(other) == 19
 
 
+async def test_recording_that_is_started_on_a_lost_server_ends_at_once() -> None:
+    link = DecoderLink()
+    link.close()
+    with new_pipe() as pipe, recording_file() as file:
+        ending = link.start(Order(1, None, None), await file.open(made("wav")), pipe.writable)
+    assert ending.result() is None, "otherwise its place is never free again"
+
+
 async def test_server_starts_for_the_first_recording() -> None:
     others = children()
     decoders = Decoders(1, patience_s=10)
