@@ -57,8 +57,7 @@ class LiveSource:
         self._ended = False
         self._divided = False
         """Whether another container begins with the waiting bytes."""
-        self.position_bytes = 0
-        """Number of bytes taken."""
+        self.received_bytes = 0
 
     def read(self, size: int = -1) -> bytes:
         """At most `size` bytes, at least one; none at the end of a container."""
@@ -69,7 +68,6 @@ class LiveSource:
             return b""
         count = len(self._waiting) if size < 0 else size
         taken, self._waiting = self._waiting[:count], self._waiting[count:]
-        self.position_bytes += len(taken)
         return taken
 
     def begin(self) -> tuple[str | None, bool]:
@@ -100,12 +98,12 @@ class LiveSource:
                 return
             skipped, self._waiting = self._waiting[:left], self._waiting[left:]
             left -= len(skipped)
-            self.position_bytes += len(skipped)
 
     def _more(self) -> None:
         self._before_waiting()
         message = self._next_message()
         self._waiting += message
+        self.received_bytes += len(message)
         self._ended = not message
 
 
@@ -119,10 +117,10 @@ class LiveDecoding:
         warn: Callable[[AudioWarning], None] = lambda _: None,
         tracks: int | None = None,
     ) -> None:
-        """`send` takes at most one block of audio, and how many bytes have been read: all of them if there is no audio.
+        """`send` takes at most one block of audio, and how many bytes have been received.
 
-        It is called without audio whenever the decoder waits for more bytes. `warn` takes each warning once. With
-        `tracks`, each channel becomes a track; a stream with more channels is rejected.
+        It is called without audio whenever all that can be decoded of them has been sent. `warn` takes each warning
+        once. With `tracks`, each channel becomes a track; a stream with more channels is rejected.
         """
         self._send = send
         self._tracks = tracks
@@ -146,7 +144,7 @@ class LiveDecoding:
     def _take(self, pcm: bytes) -> None:
         self._pending += pcm
         while len(self._pending) >= self._block_bytes:
-            self._send(bytes(self._pending[: self._block_bytes]), self._source.position_bytes)
+            self._send(bytes(self._pending[: self._block_bytes]), self._source.received_bytes)
             del self._pending[: self._block_bytes]
 
     def _tell(self, code: str, message: str) -> None:
@@ -156,12 +154,12 @@ class LiveDecoding:
 
     def _flush(self) -> None:
         if self._pending:
-            self._send(bytes(self._pending), self._source.position_bytes)
+            self._send(bytes(self._pending), self._source.received_bytes)
             self._pending.clear()
 
     def _report_waiting(self) -> None:
         self._flush()
-        self._send(b"", self._source.position_bytes)
+        self._send(b"", self._source.received_bytes)
 
 
 def _decoded(source: LiveSource, kind: str, tell: Callable[[str, str], None], tracks: int | None) -> Iterator[bytes]:

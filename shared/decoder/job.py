@@ -55,8 +55,8 @@ def _decode_live(source: BinaryIO, pipe: int, order: Order) -> None:
         head = source.read(MESSAGE_HEAD.size)
         return source.read(MESSAGE_HEAD.unpack(head)[0]) if len(head) == MESSAGE_HEAD.size else b""
 
-    def send(pcm: bytes, position_bytes: int) -> None:
-        _send(pipe, frame(Kind.AUDIO if pcm else Kind.WAITING, pcm, position_bytes))
+    def send(pcm: bytes, received_bytes: int) -> None:
+        _send(pipe, frame(Kind.AUDIO if pcm else Kind.WAITING, pcm, received_bytes))
 
     LiveDecoding(next_message, send, lambda warning: _warn(pipe, warning), order.tracks).run()
 

@@ -22,7 +22,8 @@ MAX_SENTENCE_CHARS: Final = 500
 MESSAGE_HEAD: Final = struct.Struct("!I")
 """Header of a message to the decoder of a live stream: size of the content."""
 HEAD: Final = struct.Struct("!cIQ")
-"""Header of a frame on a decoder's pipe: kind, size of the content, bytes of the file read so far."""
+"""Header of a frame on a decoder's pipe: kind, size of the content, bytes of the file read, or of the stream received,
+so far."""
 
 
 @unique
@@ -41,7 +42,7 @@ class Kind(StrEnum):
     TRACKS = "T"
     """Before the audio of a recording whose channels are separated: the number of its tracks, as a digit."""
     WAITING = "L"
-    """In a live stream: everything received is decoded, and the decoder waits for more."""
+    """In a live stream: everything received is decoded as far as it can be, and the decoder waits for more."""
 
 
 CONTENT_LIMIT_BYTES: Final = {

@@ -115,6 +115,17 @@ async def test_pieces_may_be_cut_anywhere(decoders: Decoders) -> None:
         assert len(listener.samples) / 16_000 == pytest.approx(2, abs=0.1)
 
 
+@pytest.mark.parametrize(("kind", "first_bytes"), [("mp3", 2000), ("webm", 3), ("webm", 100), ("mp4", 5), ("ogg", 2)])
+async def test_pause_before_the_kind_is_known_delays_nothing(decoders: Decoders, kind: str, first_bytes: int) -> None:
+    content = b"".join(RECORDERS[kind](TONE))
+    async with listening(decoders) as (decoding, listener):
+        await spoken(decoding, [content[:first_bytes]])
+        await spoken(decoding, [content[first_bytes:]])
+        decoding.end()
+        await listener.task
+        assert len(listener.samples) / 16_000 == pytest.approx(2, abs=0.1)
+
+
 async def test_inverted_stereo_is_heard(decoders: Decoders) -> None:
     async with listening(decoders) as (decoding, listener):
         await spoken(decoding, stream_of("flac", np.stack([TONE, -TONE], axis=1)))
