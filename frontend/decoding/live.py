@@ -157,11 +157,11 @@ class LiveDecoding:
 
     async def _next(self) -> tuple[Kind, bytes, int]:
         while True:
-            before_bytes = self._decoded_bytes
+            awaited_bytes = self._written_bytes  # what is written while it waits has its own time
             try:
                 return await self._reading.next_frame(self._stall_s)
             except TimeoutError:
-                if before_bytes < self._written_bytes:
+                if self._decoded_bytes < awaited_bytes:
                     raise InvalidAudioError(
                         f"The stream cannot be decoded: the decoder returned nothing for {self._stall_s:g} s."
                     ) from None
