@@ -267,6 +267,7 @@ class TcpTransport:
         self._frames.clear()
         with contextlib.suppress(OSError, RuntimeError, TimeoutError):
             async with asyncio.timeout(LINGER_S):
+                self._writer.transport.set_write_buffer_limits(0)  # otherwise `drain` does not wait for the last 64 KiB
                 await self._writer.drain()
                 if self._writer.can_write_eof():
                     self._writer.write_eof()

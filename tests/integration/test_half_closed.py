@@ -1,13 +1,18 @@
 """Clients that shut down their writing side after their request, as `nc -N` does, and read its answer."""
 
+import asyncio
 import http.client
 import json
 import socket
+from collections.abc import Callable
 from contextlib import closing
 from urllib.parse import urlsplit
 
 import pytest
+import uvloop
 
+from frontend.protocols.native.framing import FrameReader
+from frontend.servers.transports import TcpTransport
 from tests.integration.api_clients import multipart, silent_wav
 from tests.stack import Stack
 
@@ -49,3 +54,34 @@ def test_requests_in_a_row_are_all_answered(stack: Stack) -> None:
         connection.shutdown(socket.SHUT_WR)
         answers = b"".join(iter(lambda: connection.recv(65_536), b""))
     assert answers.count(b"HTTP/1.1 200 ") == 3
+
+
+@pytest.mark.parametrize("loop_factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_slow_client_receives_all_that_was_sent_before_the_close(
+    loop_factory: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(_read_after_the_close())
+
+
+async def _read_after_the_close() -> None:
+    sent_bytes, closing = 0, asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent_bytes
+        transport = TcpTransport(reader, writer, FrameReader(1024), frame=bytes)
+        assert await transport.receive() is None
+        while not writer.transport.get_write_buffer_size():
+            await transport.send(bytes(4096))
+            sent_bytes += 4096
+            await asyncio.sleep(0)
+        closing.set()
+        await transport.close(1000, "")
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.write_eof()
+        await closing.wait()
+        assert len(await reader.read()) == sent_bytes
+        writer.close()
+        await writer.wait_closed()
