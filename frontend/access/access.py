@@ -256,10 +256,11 @@ class Access:
             try:
                 meter.key = self.check(meter.principal)
             except UnauthorizedError as error:
+                if meter.on_revoked is None:  # its session is still being opened: the first round after that ends it
+                    continue
                 log.info("session_revoked", session_id=meter.session_id, name=meter.principal.name)
                 self._meters.discard(meter)
-                if meter.on_revoked is not None:
-                    meter.on_revoked(error)
+                meter.on_revoked(error)
 
     async def _renew(self) -> None:
         by_name: dict[str, list[str]] = {}
