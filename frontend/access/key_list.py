@@ -92,8 +92,10 @@ def parse_keys(text: str, source: str) -> list[Key]:
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise StartupError(f"{source}{line} is not YAML: {error.problem}.") from None
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):  # ValueError: an escape such as "\U00110000"
         raise StartupError(f"{source} is not YAML: it contains characters that YAML does not allow.") from None
+    except RecursionError:
+        raise StartupError(f"{source} is not a list of keys: it is nested too deeply.") from None
     if root is None:
         raise StartupError(f"{source} is empty; write [] for a list without keys, which admits no client.")
     if not isinstance(root, yaml.SequenceNode):

@@ -38,6 +38,8 @@ def test_hash_of_digits_is_no_number() -> None:
         ("anna: 1", "keys.yaml is not a list; allowed: lines such as `- {name: anna, sha256: …}`."),
         ("- [", "keys.yaml, line 1 is not YAML: "),
         ("- {name: a\x00}", "keys.yaml is not YAML: it contains characters that YAML does not allow."),
+        ('- "\\U00110000"', "keys.yaml is not YAML: it contains characters that YAML does not allow."),
+        ("[" * 3000 + "]" * 3000, "keys.yaml is not a list of keys: it is nested too deeply."),
         ("# keys\n- anna", "keys.yaml, line 2 is not a key; "),
         (f"\n- {{name: an na, sha256: {HASH}}}", "keys.yaml, line 2: 'name' is 'an na'; allowed: 1 to 64 letters"),
         (f"- {{sha256: {HASH}}}", "keys.yaml, line 1: 'name' is missing; "),
