@@ -36,7 +36,7 @@ from shared.bus.totals import TotalsWriter
 from shared.config.settings import Settings
 from shared.dispatch import Dispatcher
 from shared.metrics.metrics import Metrics
-from shared.tasks import end_all
+from shared.tasks import end_all, failing_with
 from shared.tracing import Traces
 
 LAST_WRITES_S: Final = 1.0
@@ -96,12 +96,16 @@ class FrontendProcess:
     async def running(cls, settings: Settings, kind: str) -> AsyncIterator[Self]:
         """A process with its background tasks; at the end, its sessions are detached and Redis is closed.
 
+        If a background task fails, which is our bug, the process ends with its error: it would serve on without what
+        the task does, such as the revocation of keys.
+
         `kind` is the name of the frontend (`websocket`, `tcp`, `web`) in reports.
         """
         process = cls(settings, kind)
         loops = [asyncio.create_task(loop, name=name) for name, loop in process._loops().items()]
         try:
-            yield process
+            async with failing_with(loops):
+                yield process
         finally:
             await process._shut_down(loops)
 

@@ -1,7 +1,8 @@
 """Tasks with an owner: background tasks, work in threads, and the cancellation of tasks."""
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine
+import contextlib
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
 from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
@@ -39,6 +40,33 @@ async def end_all(tasks: Collection[asyncio.Task[Any]]) -> None:
             task.cancel()
         _, running = await asyncio.wait(running, timeout=AGAIN_S)
     await asyncio.gather(*tasks, return_exceptions=True)  # their errors are already handled
+
+
+@contextlib.asynccontextmanager
+async def failing_with(tasks: Collection[asyncio.Task[Any]]) -> AsyncIterator[None]:
+    """Cancels its body if one of the tasks fails, and raises the error of that task."""
+    body = asyncio.current_task()
+    assert body is not None
+    failures: list[BaseException] = []
+
+    def note(task: asyncio.Task[Any]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            failures.append(error)
+            if len(failures) == 1:
+                body.cancel()
+
+    for task in tasks:
+        task.add_done_callback(note)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not failures or body.uncancel():  # cancelled by others, or by others too
+            raise
+    finally:
+        for task in tasks:
+            task.remove_done_callback(note)
+    if failures:
+        raise failures[0]
 
 
 async def in_thread(function: Callable[..., T], *arguments: object) -> T:

@@ -1,17 +1,20 @@
 """Clients that are broken or hostile, and frontends that are stopped: others notice nothing, and nothing is left."""
 
+import asyncio
 import contextlib
 import random
 import signal
 import socket
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from frontend.connections.timeouts import SEND_STALL_S
+from frontend.process import FrontendProcess
 from tests.forking import captured
 from tests.integration.native_clients import (
     FRONTENDS,
@@ -208,3 +211,18 @@ def test_a_port_in_use_is_one_sentence(stack: Stack, frontend: str) -> None:
     assert SETTINGS_OF_PORTS[frontend] in sentence
     assert "Address already in use" in sentence
     assert "Traceback" not in errors
+
+
+class FaultyProcess(FrontendProcess):
+    def _loops(self) -> dict[str, Coroutine[Any, Any, None]]:
+        return super()._loops() | {"faulty": _fault()}
+
+
+async def _fault() -> None:
+    raise ZeroDivisionError
+
+
+async def test_process_without_one_of_its_loops_does_not_serve_on(stack: Stack) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with asyncio.timeout(limit_s(10)), FaultyProcess.running(stack.settings, "test"):
+            await asyncio.Event().wait()
