@@ -13,7 +13,7 @@ from frontend.decoding.live import LiveDecoding
 from frontend.sessions.session import Session
 from shared.audio.live import LiveAudio
 from shared.audio.pcm import AudioFormat
-from shared.errors import VoxtralError
+from shared.errors import ServerBusyError, VoxtralError
 
 SLICE_BYTES: Final = 64 * 1024
 """Decoded at a time: about a millisecond of work, after which other tasks run."""
@@ -80,15 +80,23 @@ class ContainerIntake:
         self._decoders = decoders
         self._report = report
         self._start = start
+        self._refusal: ServerBusyError | None = None
         self._decoding: LiveDecoding | None = None
         self._pump: asyncio.Task[None] | None = None
 
     async def take(self, audio: bytes) -> None:
-        """Raises ServerBusyError if no decoder is free for the stream."""
+        """Raises ServerBusyError if no decoder was free for the beginning of the stream: the rest is of no use without
+        it."""
         if not audio:
             return
+        if self._refusal is not None:
+            raise self._refusal.with_traceback(None)  # a traceback grows with each raise, and holds the audio
         if self._decoding is None:
-            self._decoding = await self._decoders.live(self._session.options.channels)
+            try:
+                self._decoding = await self._decoders.live(self._session.options.channels)
+            except ServerBusyError as error:
+                self._refusal = error
+                raise
             self._pump = self._start(self._write_decoded(self._decoding))
             self._pump.set_name(f"decoded {self._session.id}")
         for start in range(0, len(audio), SLICE_BYTES):
