@@ -63,7 +63,7 @@ class LiveAudio:
         later call raises too.
         """
         if self._refusal is not None:
-            raise self._refusal
+            raise self._refusal.with_traceback(None)  # a traceback grows with each raise, and holds the audio
         if begins_message:
             self._headers = 0
             if self._step == self._take_samples and is_wav_head(chunk):

@@ -68,6 +68,15 @@ def test_what_is_no_raw_audio_is_refused_by_name_at_its_first_bytes(name: str, p
     assert audio.finish() == b""
 
 
+def test_audio_of_a_rejected_stream_is_not_kept() -> None:
+    audio, depths = LiveAudio(STORED), set()
+    for _ in range(3):
+        with pytest.raises(UnsupportedStreamError) as told:
+            audio.feed(b"OggS\0\2" + PCM)
+        depths.add(len(told.traceback))
+    assert len(depths) == 1, "a traceback that grows holds all audio"
+
+
 def test_tag_of_an_mp3_is_recognised() -> None:
     with pytest.raises(UnsupportedStreamError, match="MP3"):
         LiveAudio(STORED).feed(b"ID3\x04\x00\x00\x00\x00\x00\x0a")
