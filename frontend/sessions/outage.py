@@ -54,6 +54,7 @@ class Outage:
         self._since_s: dict[Shard | None, float] = {}
         """Since when each shard of Redis has been unavailable."""
         self._warned: set[Session] = set()
+        """Those of the sessions that this frontend still holds."""
 
     async def run(self) -> None:
         """The loop; runs until cancelled."""
@@ -63,6 +64,7 @@ class Outage:
 
     async def check(self) -> None:
         """One round: ping Redis, and inform the clients of live sessions of a change."""
+        self._warned.intersection_update(self._sessions.values())
         shards = shards_of(self._redis) or [self._redis]
         pings = await asyncio.gather(*map(self._ping, shards))
         for place, ping in zip(map(place_of, shards), pings, strict=True):

@@ -85,6 +85,17 @@ async def test_clients_are_warned_once_in_each_outage(frontend: Frontend) -> Non
     assert (await frontend.held.next_event())["type"] == "error", "no third warning came before it"
 
 
+async def test_session_that_ends_in_an_outage_is_not_kept(frontend: Frontend) -> None:
+    frontend.fault = RedisConnectionError("gone")
+    await frontend.pass_s(1.0)
+    await frontend.pass_s(WARN_AFTER_S)
+    assert frontend.outage._warned == {frontend.held.session}
+    del frontend.sessions["s1"]
+    frontend.fault = None
+    await frontend.pass_s(1.0)
+    assert not frontend.outage._warned
+
+
 async def test_sessions_end_when_redis_stays_away(frontend: Frontend) -> None:
     frontend.fault = OSError("gone")
     await frontend.pass_s(1.0)
