@@ -59,8 +59,9 @@ class Wire:
             self._transport.write(framed)
 
     def set_option(self, level: int, option: int, value: int) -> None:
-        """Set an option of the socket."""
-        self._transport.get_extra_info("socket").setsockopt(level, option, value)
+        """Set an option of the socket. Has no effect on a closed connection."""
+        if not self._transport.is_closing():
+            self._transport.get_extra_info("socket").setsockopt(level, option, value)
 
     def close(self) -> None:
         """Close the connection after the queued data, even if the response is incomplete."""

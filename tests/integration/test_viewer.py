@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from itertools import count
 from typing import Any
 
 import pytest
+import uvloop
 from websockets.frames import Frame as WebSocketFrame
 from websockets.frames import Opcode
 
@@ -99,3 +101,19 @@ async def test_a_viewer_with_nothing_to_read_is_kept(monkeypatch: pytest.MonkeyP
 def test_websocket_frames_are_those_of_the_library(length: int) -> None:
     made = Frame(LoggedEvent(b"x" * length, {"type": "final"}))
     assert made.message == WebSocketFrame(Opcode.TEXT, made.raw).serialize(mask=False)
+
+
+@pytest.mark.parametrize("loop_factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_viewer_whose_connection_has_ended_is_no_fault(loop_factory: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    async def begin() -> None:
+        wire, writer, server = await connection()
+        wire.abort()
+        await asyncio.sleep(0)
+        try:
+            Viewer(wire, lambda frame: frame.sse, b":\n\n").show(frame("final", text="too late"))
+        finally:
+            writer.close()
+            server.close()
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(begin())
