@@ -51,8 +51,9 @@ class Hub:
             self._follower.fill()
 
     def end(self, error: VoxtralError) -> None:
-        """The session has ended without an event that says so."""
-        self._publish(error_frame(error, self.seq + 1))
+        """The session has ended, and no event said so until now."""
+        if self._last is None:
+            self._publish(error_frame(error, self.seq + 1))
 
     def is_quiet(self) -> bool:
         """Whether a message may have been lost."""

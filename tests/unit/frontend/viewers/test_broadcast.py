@@ -137,6 +137,14 @@ async def test_session_that_has_gone_ends_with_an_error_after_its_last_event() -
 
 
 @clocked
+async def test_last_event_is_not_replaced_by_an_error() -> None:
+    watched = Watched()
+    done = await watched.say("done", text="", duration=0.0)
+    watched.hub.end(SessionExpiredError("The session has expired."))
+    assert watched.viewer()[1].written == [done]
+
+
+@clocked
 async def test_silence_is_looked_up_and_filled_with_heartbeats() -> None:
     watched = Watched()
     _, socket = watched.viewer()
