@@ -3,7 +3,6 @@ change."""
 
 import asyncio
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 import structlog
@@ -80,8 +79,10 @@ class KeySource:
             raise StartupError(f"{source} is not UTF-8 text.") from None
 
     def _signature(self) -> Signature:
+        if self._file is None:
+            return None
         try:
-            found = (self._file or Path()).stat()
+            found = self._file.stat()
         except OSError:
             return None
         return found.st_ino, found.st_size, found.st_mtime_ns

@@ -176,6 +176,13 @@ async def test_changed_file_is_read_when_it_has_settled_and_a_bad_one_changes_no
     assert source.ring.find(second)
 
 
+async def test_without_a_file_nothing_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    source = KeySource(AccessSettings())
+    (tmp_path / "other").touch()
+    assert [await source.refresh() for _ in range(2)] == [False, False]
+
+
 def test_keys_of_the_environment_and_of_the_file_count_together(tmp_path: Path) -> None:
     keys = KeyList(tmp_path / "keys.yaml")
     filed = keys.add("filed")
