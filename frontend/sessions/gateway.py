@@ -280,8 +280,8 @@ class Gateway:
             raise ServerBusyError(
                 f"No worker claimed the session within {timeout_s:g} s.", retry_after_s=RETRY_AFTER_S
             ) from None
-        if event.wire["type"] != EventType.READY:
-            raise ModelUnavailableError(event.wire.get("message", "The worker rejected the session."))
+        if event.wire["type"] == EventType.ERROR:
+            raise VoxtralError.from_wire(event.wire)
         session.put_first(event.wire | self._how_to_resume(session))
 
     def _how_to_resume(self, session: Session) -> dict[str, Any]:

@@ -9,10 +9,12 @@ from shared.config.settings import Settings
 from shared.errors import (
     InvalidFieldError,
     ModelUnavailableError,
+    RateLimitedError,
     ServerBusyError,
     SessionExpiredError,
     SessionResumedError,
     SessionUnknownError,
+    VoxtralError,
 )
 from shared.events import SAMPLE_RATE_HZ
 from shared.session_options import SessionOptions
@@ -84,6 +86,21 @@ async def test_a_session_that_no_worker_claims_is_erased_after_the_claim_timeout
     await gateway.close()
     assert (gateway.sessions, gateway.opened_total, len(bus.erased)) == ({}, 0, 1)
     assert [held.followers for held in bus.held.values()] == [[]]
+
+
+@clocked
+async def test_an_error_before_ready_keeps_its_code() -> None:
+    bus = MemoryBus()
+    bus.claims = False
+    gateway = bus.gateway(SETTINGS)
+    opening = asyncio.create_task(gateway.open(SessionOptions()))
+    while not gateway.sessions:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    next(iter(gateway.sessions.values())).fail(RateLimitedError("Enough.", retry_after_s=7))
+    with pytest.raises(VoxtralError, match="Enough") as raised:
+        await opening
+    assert (raised.value.code, raised.value.retry_after_s) == ("rate_limited", 7)
+    assert (gateway.sessions, len(bus.erased)) == ({}, 1)
 
 
 @clocked
