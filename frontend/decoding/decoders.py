@@ -177,7 +177,8 @@ class Decoders:
         """
         if self.live_streams >= self._most_live:
             taken = f"All {self._most_live} decoders of live streams are in use"
-            raise ServerBusyError(f"{taken}; send raw samples, or begin the stream again shortly.", retry_after_s=RETRY_AFTER_S)
+            remedy = "send raw samples, or begin the stream again shortly"
+            raise ServerBusyError(f"{taken}; {remedy}.", retry_after_s=RETRY_AFTER_S)
         self.live_streams += 1
         decoding: LiveDecoding | None = None
         try:

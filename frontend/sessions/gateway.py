@@ -179,8 +179,7 @@ class Gateway:
 
     async def on_cancelled(self, session: Session) -> None:
         """Delete what Redis holds of a session and stop its worker. Part of `SessionListener`, like the next two."""
-        with contextlib.suppress(RedisError, OSError):  # without Redis the keys expire
-            await self._erasure.erase(session.id, session.model)
+        await self._quietly(self._erasure.erase(session.id, session.model))
 
     def on_revoked(self, session: Session, error: VoxtralError) -> None:
         """The client may no longer use the service: end its session here and at its worker."""
@@ -218,7 +217,12 @@ class Gateway:
         chosen = await self._admission.admit(
             session_id, resume_token, options, waits=queue == "batch", key_name=meter.principal.key_name or ""
         )
-        follower = await self._subscriber.follow(session_id)
+        assert chosen.model is not None
+        try:
+            follower = await self._subscriber.follow(session_id)
+        except BaseException:
+            await self._quietly(self._erasure.erase(session_id, chosen.model))  # it has slots already
+            raise
         session = self._hold(
             session_id, resume_token, chosen, queue=queue, follower=follower, attachment=Attachment(), meter=meter
         )
@@ -339,6 +343,7 @@ class Gateway:
         log.info("session_resumed", session_id=session_id, name=meter.principal.key_name, after_seq=seq)
         return session
 
-    async def _quietly(self, chore: Coroutine[Any, Any, None]) -> None:
-        with contextlib.suppress(RedisError, OSError):  # a lost connection has lost its subscriptions anyway
+    async def _quietly(self, chore: Coroutine[Any, Any, object]) -> None:
+        """Without Redis, keys expire, and a lost connection has lost its subscriptions."""
+        with contextlib.suppress(RedisError, OSError):
             await chore

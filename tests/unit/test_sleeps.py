@@ -20,7 +20,7 @@ MEANT: Final = {
     "unit/frontend/connections/test_changes.py": (1, "on a virtual clock"),
     "unit/frontend/connections/test_connection.py": (5, "on a virtual clock"),
     "unit/frontend/decoding/test_live.py": (2, "on a virtual clock"),
-    "unit/frontend/sessions/test_gateway.py": (1, "on a virtual clock"),
+    "unit/frontend/sessions/test_gateway.py": (2, "on a virtual clock"),
     "unit/frontend/sessions/test_session.py": (1, "on a virtual clock"),
     "unit/shared/test_tasks.py": (2, "of tasks that are cancelled"),
 }

@@ -1,8 +1,10 @@
 """The gateway over a bus in memory: what opens and resumes a session, and what becomes of one that does not begin."""
 
 import asyncio
+from typing import NoReturn
 
 import pytest
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from frontend.access.session_tokens import identity_of
 from shared.config.settings import Settings
@@ -14,6 +16,7 @@ from shared.errors import (
     SessionExpiredError,
     SessionResumedError,
     SessionUnknownError,
+    StoreUnreachableError,
     VoxtralError,
 )
 from shared.events import SAMPLE_RATE_HZ
@@ -86,6 +89,27 @@ async def test_a_session_that_no_worker_claims_is_erased_after_the_claim_timeout
     await gateway.close()
     assert (gateway.sessions, gateway.opened_total, len(bus.erased)) == ({}, 0, 1)
     assert [held.followers for held in bus.held.values()] == [[]]
+
+
+class WithoutSubscriptions(MemoryBus):
+    async def follow(self, session_id: str, after_seq: int = 0) -> NoReturn:
+        await asyncio.sleep(5)
+        raise RedisTimeoutError("No subscription within 5 s")
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+@clocked
+async def test_a_session_whose_events_cannot_be_followed_frees_its_slots(leaves: bool) -> None:
+    bus = WithoutSubscriptions()
+    opening = asyncio.create_task(bus.gateway(SETTINGS).open(SessionOptions()))
+    while not bus.held:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    if leaves:
+        opening.cancel()
+    await asyncio.wait((opening,))
+    assert bus.erased == list(bus.held)
+    with pytest.raises(asyncio.CancelledError if leaves else StoreUnreachableError):
+        opening.result()
 
 
 @clocked
