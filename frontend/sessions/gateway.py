@@ -34,7 +34,7 @@ from shared.bus.attachment import Attachment, attach
 from shared.bus.audio import AudioWriter
 from shared.bus.event_log import EventSubscriber, Follower
 from shared.bus.failures import reaching_store
-from shared.bus.states import SessionState, decoded
+from shared.bus.states import ENDED, SessionState, decoded
 from shared.bus.webhooks import register
 from shared.celery_config import Queue
 from shared.config.sections import SessionSettings
@@ -67,6 +67,7 @@ class _Held:
 
     options: SessionOptions
     last_seq: int
+    has_ended: bool
 
 
 class Gateway:
@@ -149,7 +150,7 @@ class Gateway:
     async def resume(
         self, session_id: str, resume_token: str, seq: int, *, principal: Principal = ANONYMOUS
     ) -> Session:
-        """Continue a session on this connection: events after `seq` are sent again.
+        """Continue a session on this connection: events after `seq` are sent again, and the last one in any case.
 
         A connection that still has it, here or at another frontend, loses it and gets an error.
 
@@ -311,10 +312,12 @@ class Gateway:
         if not OWN.fits(Protocol(int(number or 1), int(oldest or 1))):
             message = f"Session {session_id} is served by a version that is incompatible with version {VERSION} here."
             raise ModelUnavailableError(message, retry_after_s=RETRY_AFTER_S)
-        return _Held(SessionOptions.from_wire(orjson.loads(options)), int(last_seq or 0))
+        return _Held(SessionOptions.from_wire(orjson.loads(options)), int(last_seq or 0), decoded(state) in ENDED)
 
     async def _resume(self, session_id: str, resume_token: str, held: _Held, seq: int, meter: Meter) -> Session:
-        seq = min(seq, held.last_seq)  # an error that ended a connection has a `seq` that is not in the log
+        # An error that ended a connection has a `seq` that is not in the log, or that of another event. So the last
+        # event of a session is always sent: otherwise a client might wait for it for ever.
+        seq = min(seq, held.last_seq - 1 if held.has_ended else held.last_seq)
         follower = await self._subscriber.follow(session_id, after_seq=seq)
         try:
             attachment = await attach(self._redis, session_id)

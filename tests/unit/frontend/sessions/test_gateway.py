@@ -167,6 +167,22 @@ async def test_a_resumed_session_continues_where_the_client_was_and_the_old_conn
     assert gateway.sessions == {old.id: resumed}
 
 
+@pytest.mark.parametrize("seq", [1, 2, 3])
+@clocked
+async def test_a_client_that_resumes_a_session_that_has_ended_gets_its_last_event(seq: int) -> None:
+    """Also if it has one of this `seq`: an error that ended a connection has the next `seq` and is not in the log."""
+    bus = MemoryBus()
+    gateway = bus.gateway(SETTINGS)
+    old = await gateway.open(SessionOptions())
+    await old.write(SECOND)
+    old.detach()
+    bus.held[old.id].state = b"done"
+    bus.say(old.id, "done", text="", duration=1.0)
+    resumed = await gateway.resume(old.id, old.resume_token, seq)
+    assert [(event.type, event.wire["seq"]) async for event in resumed.events()] == [("ready", 1), ("done", 2)]
+    await gateway.close()
+
+
 @pytest.mark.parametrize("turns", [(1, 1), (6, 1)])
 @clocked
 async def test_of_two_connections_that_resume_at_once_the_later_one_has_the_session(turns: tuple[int, int]) -> None:
