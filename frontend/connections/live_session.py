@@ -117,11 +117,11 @@ class LiveSession:
         await self.session.configure(options, change.number)
 
     async def _finish(self, action: Finish) -> None:
-        self.is_finishing = True
+        is_repeated, self.is_finishing = self.is_finishing, True
         try:
             await self.intake.finish()
         finally:
-            if not self.session.ended:
+            if not self.session.ended and not is_repeated:
                 await self.session.finish(action.number)
 
     def _new_intake(self) -> Intake:

@@ -167,7 +167,7 @@ class Session:
     async def commit(self, number: int | None = None) -> None:
         """End the open segment at the audio written so far. Waits like `write`; so does `configure`.
 
-        A duplicate `number`, on this connection or an earlier one, is ignored; also in `configure` and `finish`.
+        A duplicate `number`, on this connection or an earlier one, is ignored; also in `configure`.
         """
         await self._room()
         self._track.control(ControlWord.COMMIT, number=number)
@@ -180,8 +180,13 @@ class Session:
         self._track.control(ControlWord.CONFIGURE, orjson.dumps(options.to_wire()), number)
 
     async def finish(self, number: int | None = None) -> None:
-        """No more audio follows; `done` is sent when all of it has been transcribed. Does not wait."""
-        self._track.control(ControlWord.END, number=number)
+        """No more audio follows; `done` is sent when all of it has been transcribed. Does not wait.
+
+        A `number` that is not higher than earlier ones is not recorded, but the audio ends: a session without an end
+        would wait for it in vain.
+        """
+        is_new = number is not None and number > self._track.number
+        self._track.control(ControlWord.END, number=number if is_new else None)
 
     async def cancel(self) -> None:
         """Erase the session at once: its audio and its text are deleted, and its worker stops."""

@@ -202,6 +202,18 @@ async def test_a_silent_client_is_let_go_after_the_idle_timeout() -> None:
 
 
 @clocked
+async def test_a_stop_ends_the_audio_whatever_its_number_is() -> None:
+    served = Served()
+    serving = served.native()
+    served.transport.say(START, SECOND, '{"type": "commit", "number": 2}', '{"type": "stop", "number": 1}')
+    await until(lambda: served.gateway.sessions and served.bus.held[served.session_id].controls == ["commit", "end"])
+    served.bus.say(served.session_id, "done", text="all", duration=1.0)
+    await until(lambda: served.transport.kinds == ["ready", "done"])
+    served.transport.say(LEAVES)
+    await serving
+
+
+@clocked
 async def test_a_client_that_has_stopped_and_resumed_may_be_silent() -> None:
     served = Served()
     serving = served.native()
