@@ -10,9 +10,9 @@ from typing import Final
 
 from frontend.decoding.link import DecoderLink, Ending
 from frontend.decoding.reading import Reading, new_pipe
-from shared.audio.damage import MAX_WARNINGS, AudioWarning
+from shared.audio.damage import AudioWarning
 from shared.audio.tracks import TRACK_SAMPLE_BYTES
-from shared.decoder.wire import Kind, Order, WireError, check_frames, error_from, message, warning_from
+from shared.decoder.wire import Kind, Order, WireError, check_frames, message
 from shared.errors import InvalidAudioError, VoxtralError
 
 LIVE_CPU_S: Final = 3600
@@ -50,7 +50,6 @@ class LiveDecoding:
         self._can_write = asyncio.Event()
         """Set when the decoder may accept more, or when its input has been closed."""
         self._is_over = False
-        self._warnings: list[AudioWarning] = []
 
     @classmethod
     async def start(
@@ -98,7 +97,7 @@ class LiveDecoding:
 
     def take_warnings(self) -> list[AudioWarning]:
         """The new warnings for the client."""
-        warnings, self._warnings = self._warnings, []
+        warnings, self._reading.warnings = self._reading.warnings, []
         return warnings
 
     async def drained(self) -> None:
@@ -128,17 +127,9 @@ class LiveDecoding:
                     case Kind.AUDIO:
                         check_frames(content, self._frame_bytes)
                         yield content
-                    case Kind.WARNING:
-                        self._warnings.append(warning_from(content))
-                        if len(self._warnings) > MAX_WARNINGS:
-                            raise WireError("very many warnings")
                     case Kind.WAITING:
                         self._decoded_bytes = position_bytes
                         self._news.set()
-                    case Kind.ERROR:
-                        raise error_from(content, None)
-                    case Kind.FAULT:
-                        raise WireError(content.decode(errors="replace"))
                     case _:
                         return
         except (WireError, asyncio.IncompleteReadError) as cause:

@@ -53,7 +53,7 @@ class Reading:
         self._size_bytes = max(1, size_bytes)
         self._max_duration_s = max_duration_s
         self.warnings: list[AudioWarning] = []
-        """Faults of the recording, as far as it has been read."""
+        """Faults of the recording or the live stream, as far as it has been read."""
         self._left_bytes = math.inf if max_duration_s is None else 2 * SAMPLE_RATE_HZ * (max_duration_s + SLACK_S)
 
     @classmethod
@@ -79,20 +79,13 @@ class Reading:
     async def next(self, stall_s: float) -> DecodedBlock | None:
         """The next block, None after the last.
 
-        Raises the error that the decoder sends, WireError, IncompleteReadError if it ends without a message, and
-        TimeoutError if it takes longer than `stall_s`.
+        Raises what `next_frame` raises, and AudioTooLongError.
         """
-        while True:
+        kind, content, position_bytes = await self.next_frame(stall_s)
+        if kind is Kind.TRACKS and self._separation is not None and self._separation.found is None:
+            self._separation.found = tracks_from(content, self._separation.most)
+            self._left_bytes *= self._separation.found
             kind, content, position_bytes = await self.next_frame(stall_s)
-            if kind is Kind.TRACKS and self._separation is not None and self._separation.found is None:
-                self._separation.found = tracks_from(content, self._separation.most)
-                self._left_bytes *= self._separation.found
-                continue
-            if kind is not Kind.WARNING:
-                break
-            if len(self.warnings) >= MAX_WARNINGS:
-                raise WireError("very many warnings")
-            self.warnings.append(warning_from(content))
         match kind:
             case Kind.AUDIO:
                 channels = self._checked_channels(content)
@@ -101,13 +94,9 @@ class Reading:
                     assert self._max_duration_s is not None
                     raise AudioTooLongError(self._max_duration_s)
                 return DecodedBlock(content, min(1.0, position_bytes / self._size_bytes), channels)
-            case Kind.ERROR:
-                raise error_from(content, self._max_duration_s)
-            case Kind.FAULT:
-                raise WireError(content.decode(errors="replace"))
             case Kind.DONE:
                 return None
-            case Kind.WAITING | Kind.TRACKS:
+            case _:
                 raise WireError(f"a frame {kind.name} in a recording")
 
     def _checked_channels(self, content: bytes) -> int:
@@ -120,8 +109,26 @@ class Reading:
         return self._separation.found
 
     async def next_frame(self, stall_s: float) -> tuple[Kind, bytes, int]:
-        """The next raw frame: its kind, its content, and how much has been read. If none has begun within `stall_s`,
-        raises TimeoutError, and may be called again."""
+        """The next frame that is no warning: its kind, its content, and how much has been read.
+
+        Raises the error that the decoder sends, WireError, and IncompleteReadError if it ends without a message. If no
+        frame has begun within `stall_s`, raises TimeoutError, and may be called again.
+        """
+        while True:
+            kind, content, position_bytes = await self._raw_frame(stall_s)
+            match kind:
+                case Kind.WARNING:
+                    if len(self.warnings) >= MAX_WARNINGS:
+                        raise WireError("very many warnings")
+                    self.warnings.append(warning_from(content))
+                case Kind.ERROR:
+                    raise error_from(content, self._max_duration_s)
+                case Kind.FAULT:
+                    raise WireError(content.decode(errors="replace"))
+                case _:
+                    return kind, content, position_bytes
+
+    async def _raw_frame(self, stall_s: float) -> tuple[Kind, bytes, int]:
         async with asyncio.timeout(stall_s):
             raw = await self._reader.readexactly(HEAD.size)
         kind, size_bytes, position_bytes = head_of(raw)
