@@ -219,8 +219,8 @@ class Connection:
             await self._refuse(error, message)
             return
         self._tally.count_error(error.code)
-        told = tuple(self._dialect.render(live.last_event(error)))
-        await live.stop_events()  # the error follows the last of them
+        await live.stop_events()
+        told = tuple(self._dialect.render(live.last_event(error)))  # it follows the last of them
         await self._leave(live.session)
         await self._obey(told)
 
