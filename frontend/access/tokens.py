@@ -10,6 +10,7 @@ from typing import Final
 
 TOKEN_BYTES = 32
 """Randomness in each token: 43 characters of base64."""
+MAX_KEY_CHARS: Final = 512
 
 
 def new_token(prefix: str = "") -> str:
@@ -25,6 +26,3 @@ def digest(token: str) -> str:
 def matches(token: str, expected_digest: str) -> bool:
     """Whether this is the token of the digest, in a time that reveals nothing about either."""
     return hmac.compare_digest(digest(token), expected_digest)
-
-
-MAX_KEY_CHARS: Final = 512

@@ -68,7 +68,7 @@ class Session:
         self.options = options
         self.queue = queue
         self.ended = False
-        """Set when a `done` or an `error` has been read."""
+        """Set when this connection no longer has the session."""
         self.has_webhook = False
         """Whether a webhook is still to get its last events when it has ended."""
         self.is_done = False
