@@ -77,7 +77,7 @@ def measured(engine: WhisperEngine, model: SpeakerModel, conversation: Conversat
         at = feed(model, tracker, pcm, at, final.heard_samples)
         for window in tracker.ends_before(final.end_samples):
             tracker.learn(window, model.encoder.embed([window.pcm])[0])
-        labelled = tracker.label(final.segment, final.end_samples)
+        labelled = tracker.label(final.segment, final.start_samples, final.end_samples)
         spoken = session.final(final, Released(final, 0.0, 0, labelled.labelling, labelled.state), with_words=True)
         words[final.segment] = [
             (word.start_samples / SAMPLE_RATE_HZ, word.end_samples / SAMPLE_RATE_HZ, word.speaker)

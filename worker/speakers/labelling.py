@@ -4,8 +4,10 @@ The windows are grouped by similarity, whatever their order, so a final may hold
 speaker. A word belongs to the group whose windows cover it best.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -20,6 +22,8 @@ FOUNDING_SAMPLES: Final = 24_000
 """Speech of at least 1.5 s makes a new speaker."""
 CLEAR_SHARE: Final = 0.6
 """A word whose windows agree less is unsure: speakers overlap or change there."""
+PART_WINDOWS: Final = 150
+"""60 s: more windows are not grouped at once."""
 REACH_SAMPLES: Final = 8_000
 """A word without a window has the speaker of the nearest one within half a second."""
 
@@ -72,6 +76,13 @@ def group(windows: Sequence[Embedded], speakers: Speakers) -> list[Group]:
     return groups
 
 
+def parts(windows: Sequence[Embedded]) -> Iterable[Sequence[Embedded]]:
+    """The windows of a long final in parts of about equal size: the time to group windows grows with their cube."""
+    count = -(-len(windows) // PART_WINDOWS)
+    bounds = [len(windows) * at // count for at in range(count + 1)] if count else []
+    return (windows[start:end] for start, end in pairwise(bounds))
+
+
 def _part(products: Floats, groups: Sequence[Group]) -> None:
     """Groups of two speakers, and each group and itself, are never joined."""
     np.fill_diagonal(products, -np.inf)
@@ -112,7 +123,7 @@ class Labelling:
     """The speakers of the windows of a final, and those of the windows around it."""
 
     spans: tuple[tuple[int, int], ...]
-    """First and last position of each window, in samples."""
+    """First and last position of each window, in samples; both ascend."""
     labels: tuple[str | None, ...]
     """Who spoke in each; None if unsure."""
 
@@ -120,7 +131,7 @@ class Labelling:
         """Who spoke between two positions; None if unsure."""
         middle = (start_samples + end_samples) / 2
         votes: dict[str | None, float] = {}
-        for (start, end), label in zip(self.spans, self.labels, strict=True):
+        for (start, end), label in self._around(middle, STEP_SAMPLES / 4):
             nearness = 1 - abs(middle - (start + end) / 2) / ((end - start) / 2 + STEP_SAMPLES / 4)
             if nearness > 0:
                 votes[label] = votes.get(label, 0.0) + nearness * (end - start)
@@ -131,12 +142,24 @@ class Labelling:
 
     def _nearest(self, middle: float) -> str | None:
         found, distance = None, float(REACH_SAMPLES)
-        for (start, end), label in zip(self.spans, self.labels, strict=True):
+        for (start, end), label in self._around(middle, REACH_SAMPLES):
             away = max(start - middle, middle - end, 0.0)
             if away < distance:
                 found, distance = label, away
         return found
 
+    def _around(self, middle: float, reach: float) -> Iterable[tuple[tuple[int, int], str | None]]:
+        """The windows that are less than `reach` away from a position. A final may have thousands, and a word few."""
+        first = bisect_right(self.spans, middle - reach, key=lambda span: span[1])
+        last = bisect_left(self.spans, middle + reach, key=lambda span: span[0])
+        return zip(self.spans[first:last], self.labels[first:last], strict=True)
+
     def renamed(self, names: dict[str, str]) -> "Labelling":
-        """The same after speakers were found to be one."""
-        return Labelling(self.spans, tuple(None if one is None else names.get(one, one) for one in self.labels))
+        """The same after speakers were found to be one: former label → label, which may be a former one too."""
+
+        def name(label: str | None) -> str | None:
+            while label in names:
+                label = names[label]
+            return label
+
+        return Labelling(self.spans, tuple(name(label) for label in self.labels))

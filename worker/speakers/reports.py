@@ -47,6 +47,7 @@ class Hear:
 class Label:
     handle: str
     segment: int
+    start_samples: int
     end_samples: int
 
 

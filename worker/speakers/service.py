@@ -111,7 +111,7 @@ class SpeakerService:
             return
         self._waiting += ((tracker, window) for window in tracker.ends_before(command.end_samples))
         self._embed()
-        self._on_report(command.handle, tracker.label(command.segment, command.end_samples))
+        self._on_report(command.handle, tracker.label(command.segment, command.start_samples, command.end_samples))
 
     def _embed(self) -> None:
         if not self._waiting:

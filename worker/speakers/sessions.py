@@ -190,7 +190,7 @@ class DiarizedSessions:
         self._service.stop(timeout_s)
 
     def _ask(self, handle: str, final: base.Final) -> None:
-        self._service.post(Label(handle, final.segment, final.end_samples))
+        self._service.post(Label(handle, final.segment, final.start_samples, final.end_samples))
 
     def _check(self, handle: str) -> None:
         outputs, session = self._outputs.get(handle), self._held(handle)

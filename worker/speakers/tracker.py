@@ -17,13 +17,15 @@ from worker.engines.speech.vad import SileroVad
 from worker.speakers.bandwidth import Bandwidth
 from worker.speakers.clusters import Speakers
 from worker.speakers.encoders import Encoder
-from worker.speakers.labelling import Embedded, Labelling, speakers_of
+from worker.speakers.labelling import REACH_SAMPLES, Embedded, Labelling, parts, speakers_of
 from worker.speakers.reports import Labelled
 from worker.speakers.sizes import REMEMBERED_FINALS
 from worker.speakers.windows import SpeechWindows, Window
 
 UNSURE_FINALS: Final = 8
 """Finals whose unsure speech is compared again with the speakers."""
+MAX_UNLABELLED: Final = 9_000
+"""Windows that are kept for the next final: those of at least an hour, which no final exceeds."""
 KNOWN_WEIGHT: Final = 20.0
 """A known voice counts like so many windows, so that a few seconds of other speech do not change it."""
 
@@ -43,7 +45,7 @@ class Tracker:
     windows: SpeechWindows
     speakers: Speakers
     _bandwidth: Bandwidth = field(default_factory=Bandwidth)
-    _embedded: list[Embedded] = field(default_factory=list)
+    _embedded: deque[Embedded] = field(default_factory=lambda: deque(maxlen=MAX_UNLABELLED))
     """Those of audio without a final."""
     _past: deque[_Final] = field(default_factory=lambda: deque(maxlen=REMEMBERED_FINALS))
 
@@ -75,19 +77,30 @@ class Tracker:
         """The last window of speech that is still open at the end of a final."""
         return self.windows.end_stretch() if self.windows.is_open_before(end_samples) else []
 
-    def label(self, segment: int, end_samples: int) -> Labelled:
-        """Who spoke in the final that ends there. All audio before it must be embedded."""
-        mine = [one for one in self._embedded if (one.start_samples + one.end_samples) / 2 < end_samples]
-        self._embedded = self._embedded[len(mine) :]
+    def label(self, segment: int, start_samples: int, end_samples: int) -> Labelled:
+        """Who spoke in the final between two positions. All audio before its end must be embedded."""
+        mine = self._windows_of(start_samples, end_samples)
         self.speakers.thresholds = self.encoder.narrow if self._bandwidth.is_narrow else self.encoder.thresholds
-        labels = speakers_of(mine, self.speakers, segment)
-        renamed = self.speakers.merged(self._past[0].segment if self._past else segment)
+        labels: list[str | None] = []
+        renamed: dict[str, str] = {}
+        for part in parts(mine):
+            labels += speakers_of(part, self.speakers, segment)
+            renamed |= self.speakers.merged(self._past[0].segment if self._past else segment)
         labelling = Labelling(tuple((one.start_samples, one.end_samples) for one in mine), tuple(labels))
         before = self._past[-1].labelling if self._past else Labelling((), ())
         labelling = _after(before, labelling).renamed(renamed)
         changed = self._look_again(renamed)
         self._past.append(_Final(segment, mine, labelling))
         return Labelled(segment, labelling, changed, self.state)
+
+    def _windows_of(self, start_samples: int, end_samples: int) -> list[Embedded]:
+        """Remove and return the windows of a final. Those before it are of speech that has no final, or are noise."""
+        found: list[Embedded] = []
+        while self._embedded and (self._embedded[0].start_samples + self._embedded[0].end_samples) / 2 < end_samples:
+            one = self._embedded.popleft()
+            if one.end_samples > start_samples - REACH_SAMPLES:
+                found.append(one)
+        return found
 
     def _look_again(self, renamed: dict[str, str]) -> dict[int, Labelling]:
         changed: dict[int, Labelling] = {}

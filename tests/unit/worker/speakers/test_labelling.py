@@ -2,7 +2,7 @@
 
 from tests.unit.worker.speakers.voices import windows
 from worker.speakers.clusters import Speakers, Thresholds
-from worker.speakers.labelling import Labelling, covered_samples, speakers_of
+from worker.speakers.labelling import PART_WINDOWS, Labelling, covered_samples, parts, speakers_of
 from worker.speakers.sizes import LENGTH_SAMPLES, STEP_SAMPLES
 
 LIMITS = Thresholds.around(0.6)
@@ -57,6 +57,16 @@ def test_word_beside_all_windows_has_the_nearest_speaker_within_half_a_second() 
 def test_labels_follow_speakers_that_turn_out_to_be_one() -> None:
     labelling = Labelling(((0, 1), (1, 2), (2, 3)), ("A", None, "B")).renamed({"B": "A"})
     assert labelling.labels == ("A", None, "A")
+    assert labelling.renamed({"A": "Z"}).labels == ("Z", None, "Z")
+    assert Labelling(((0, 1), (1, 2)), ("B", "C")).renamed({"C": "B", "B": "A"}).labels == ("A", "A")
+
+
+def test_long_finals_are_grouped_in_parts_of_about_equal_size() -> None:
+    spoken = windows([1] * (2 * PART_WINDOWS + 1))
+    assert [len(part) for part in parts(spoken)] == [100, 100, 101]
+    assert [one for part in parts(spoken) for one in part] == spoken
+    assert [len(part) for part in parts(spoken[:PART_WINDOWS])] == [PART_WINDOWS]
+    assert list(parts([])) == []
 
 
 def test_overlapping_windows_cover_their_audio_once() -> None:

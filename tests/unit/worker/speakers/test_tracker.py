@@ -1,14 +1,20 @@
 """From audio to labels, with the speech of two synthetic voices and the installed model."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from shared.events import SAMPLE_RATE_HZ
 from shared.session_options import KnownSpeaker
 from tests.speech import SENTENCES, silence
 from tests.two_voices import high, low, pcm_of
+from tests.unit.worker.speakers import voices
 from worker.speakers.model import SpeakerModel
+from worker.speakers.sizes import STEP_SAMPLES
 from worker.speakers.tracker import Tracker
+from worker.speakers.windows import Window
 
 Floats = NDArray[np.float32]
 
@@ -28,7 +34,7 @@ def labelled(model: SpeakerModel, tracker: Tracker, turns: list[Floats], segment
         windows += tracker.ends_before(end)
         for window, vector in zip(windows, model.encoder.embed([one.pcm for one in windows]), strict=True):
             tracker.learn(window, vector)
-        found.append(tracker.label(segment + len(found), end).labelling.between(start, end))
+        found.append(tracker.label(segment + len(found), start, end).labelling.between(start, end))
     return found
 
 
@@ -76,5 +82,37 @@ def test_unsure_speech_gets_its_speaker_later_in_the_same_session(model: Speaker
     windows = tracker.feed(np.concatenate([high(SENTENCES[3]), high(SENTENCES[1]), silence(0.6)]))
     for window, vector in zip(windows, model.encoder.embed([one.pcm for one in windows]), strict=True):
         tracker.learn(window, vector)
-    changed = tracker.label(2, start + 80_000).changed
+    changed = tracker.label(2, start, start + 80_000).changed
     assert [labelling.labels[-1] for labelling in changed.values()] == ["B"]
+
+
+def learn(tracker: Tracker, speakers: list[int], start_samples: int = 0) -> int:
+    """Let it hear windows of these speakers; returns the end of the last one."""
+    for one in voices.windows(speakers, start_samples):
+        pcm = np.zeros(one.end_samples - one.start_samples, np.float32)
+        tracker.learn(Window(one.start_samples, pcm), one.vector)
+    return one.end_samples
+
+
+def test_speech_without_a_final_is_no_speaker_of_the_next_one(model: SpeakerModel) -> None:
+    tracker = model.tracker(8, 0)
+    end = learn(tracker, [1] * 10)
+    start = end + STEP_SAMPLES
+    labelling = tracker.label(0, start + SAMPLE_RATE_HZ, learn(tracker, [2] * 10, start)).labelling
+    assert labelling.spans[0][0] == start
+    assert set(labelling.labels) == {"A"}
+    assert len(tracker.speakers.found) == 1
+
+
+def test_memory_for_a_long_final_does_not_grow_with_the_square_of_its_length(model: SpeakerModel) -> None:
+    tracker = model.tracker(8, 0)
+    end = learn(tracker, ([1] * 30 + [2] * 30) * 20)
+    tracemalloc.start()
+    try:
+        labels = tracker.label(0, 0, end).labelling.labels
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert set(labels[:30]) == set(labels[60:90]) == {"A"}
+    assert set(labels[30:60]) == set(labels[-30:]) == {"B"}
+    assert peak_bytes < 2_000_000, "similarities of all pairs of windows take 5.8 MB"
