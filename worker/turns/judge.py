@@ -13,7 +13,6 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from shared.errors import StartupError
 from worker.model_files import SMART_TURN
 from worker.turns.features import WINDOW_SAMPLES
 
@@ -78,20 +77,24 @@ class TurnJudge:
 
     def _answer(self, pcm: NDArray[np.float32]) -> float | None:
         model = self._loaded()
-        return None if model is None else model.probability(pcm)
+        try:
+            return None if model is None else model.probability(pcm)
+        except Exception:  # turns that end at pauses are better than no worker
+            log.exception("turn_question_failed")
+            return None
 
     def _loaded(self) -> "SmartTurn | None":
         with self._loading:
             if self._model is None and not self._has_failed:
-                from worker.turns import smart_turn  # noqa: PLC0415 -- few workers need the library
-
                 try:
+                    from worker.turns import smart_turn  # noqa: PLC0415 -- few workers need the library
+
                     self._model = smart_turn.SmartTurn()
-                except StartupError as error:
+                except Exception as error:  # noqa: BLE001 -- ONNX Runtime's errors have no common class
                     self._has_failed = True
                     log.error("turn_model_unavailable", reason=str(error))
             return self._model
 
 
 def _nothing() -> None:
-    """Until somebody waits for answers."""
+    """The callback until `on_answer` is set."""
