@@ -13,6 +13,7 @@ from shared.events import SAMPLE_RATE_HZ
 from shared.session_options import SessionOptions
 from worker.arrivals import Arrivals
 from worker.claim import Claim
+from worker.handles import handle_of
 
 ENGINE_BACKLOG_SAMPLES: Final = 10 * SAMPLE_RATE_HZ
 """A session with this much unprocessed audio in the engine is not read further."""
@@ -72,9 +73,8 @@ class SessionPositions:
 
     @property
     def handle(self) -> str:
-        """The session's name in the engine. A worker may lose a session and claim it again: outputs of the
-        first claim must not be attributed to the second."""
-        return f"{self.session_id}/{self.claim.owner.fence}"
+        """The session's name in the engine."""
+        return handle_of(self.session_id, self.claim.owner.fence)
 
     @property
     def progress_due(self) -> bool:

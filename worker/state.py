@@ -10,6 +10,7 @@ from shared.bus.registry import process_id
 from shared.config.settings import Settings
 from shared.tracing import Traces
 from worker.engines.base import EngineInfo
+from worker.handles import session_id_of
 from worker.session import WorkerSession
 from worker.telemetry import Telemetry
 from worker.tracing import WorkerTraces
@@ -48,5 +49,5 @@ class WorkerState:
 
     def held(self, handle: str) -> WorkerSession | None:
         """The session of a handle of the engine; None if it has left this worker."""
-        session = self.sessions.get(handle.partition("/")[0])
+        session = self.sessions.get(session_id_of(handle))
         return session if session is not None and handle in session.handles else None

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from shared.events import SAMPLE_RATE_HZ
 from shared.session_options import Mode, SessionOptions
@@ -11,6 +12,7 @@ from tests.voxtral.reference import Reference, murmur
 from worker.engines.base import Committed, Final, Finished, Partial
 from worker.engines.voxtral.answering import TRANSLATE
 from worker.engines.voxtral.engine import VoxtralEngine
+from worker.handles import handle_of
 
 
 @pytest.mark.parametrize("text", ["What is said?", None])
@@ -77,9 +79,21 @@ def test_configure_takes_effect_with_the_next_question(engine: VoxtralEngine, re
 def test_drawn_answers_are_the_same_for_a_new_owner(engine: VoxtralEngine) -> None:
     pcm = samples(murmur(26, 5))
     options = asked("Why?", temperature=1.5, top_p=0.95)
-    first, again = (finals(heard(engine, pcm, options))[0].text for _ in range(2))
+    first, again, other_channel, other_session = (
+        drawn(engine, handle, pcm, options)
+        for handle in (handle_of("a", 1, 0), handle_of("a", 2, 0), handle_of("a", 1, 1), handle_of("b", 1, 0))
+    )
     assert first == again
-    assert first != finals(heard(engine, pcm, asked("Why?")))[0].text
+    assert first not in (other_channel, other_session, finals(heard(engine, pcm, asked("Why?")))[0].text)
+
+
+def drawn(engine: VoxtralEngine, handle: str, pcm: NDArray[np.float32], options: SessionOptions) -> str:
+    engine.open(handle, options)
+    engine.feed(handle, pcm)
+    engine.finish(handle)
+    [final] = finals(drained(engine)[handle])
+    engine.close(handle)
+    return final.text
 
 
 def test_new_owner_reads_the_unanswered_audio_again(engine: VoxtralEngine, reference: Reference) -> None:

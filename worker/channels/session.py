@@ -16,6 +16,7 @@ from worker.channels.states import ChannelState, ChannelStates, decoded_voices, 
 from worker.claim import Claim, Opening
 from worker.commitment import Commitment, StoredText
 from worker.engines import base
+from worker.handles import handle_of
 from worker.second_pass.revisions import Revisions
 from worker.session import WorkerSession
 from worker.speakers.outputs import Released
@@ -94,7 +95,8 @@ class ChannelSession(WorkerSession):
         tracks = []
         for channel, (state, known) in enumerate(zip(states, voices, strict=True)):
             committed = state.committed or Commitment(state.segment)
-            opening = Opening(f"{self.handle}/{channel}", state.checkpoint_samples, state.segment, committed)
+            handle = handle_of(self.session_id, self.claim.owner.fence, channel)
+            opening = Opening(handle, state.checkpoint_samples, state.segment, committed)
             tracks.append(Track(opening, self.claim.options, known, channel=channel, label_prefix=str(channel)))
         return tuple(tracks)
 

@@ -22,6 +22,7 @@ from worker.engines.voxtral.option_notices import usable
 from worker.engines.voxtral.requests import Request, Sampling
 from worker.engines.voxtral.session import Model, pcm16
 from worker.engines.voxtral.vocabulary import GrowingText
+from worker.handles import without_fence
 
 MAX_NEW_TOKENS: Final = 1024
 """Limit of an answer whose client sets none: about 700 words."""
@@ -44,10 +45,8 @@ class _Question:
 class AnsweringSession:
     """See `worker.engines.voxtral.session.Session`. Questions are answered one after another."""
 
-    def __init__(
-        self, session_id: str, options: SessionOptions, model: Model, *, start_samples: int, segment: int
-    ) -> None:
-        self._id = session_id
+    def __init__(self, handle: str, options: SessionOptions, model: Model, *, start_samples: int, segment: int) -> None:
+        self._handle = handle
         self._model = model
         self._outbox: deque[Output] = deque()
         self._options = self._open_options = self._taken(options)
@@ -183,8 +182,8 @@ class AnsweringSession:
     def _sampling(self, options: SessionOptions) -> Sampling | None:
         if not options.temperature:
             return None
-        # A new owner of the session draws the same tokens again.
-        seed = crc32(f"{self._id}:{self._segment}".encode())
+        # A new owner of the session draws the same tokens again, since clients have the first ones.
+        seed = crc32(f"{without_fence(self._handle)}:{self._segment}".encode())
         return Sampling(options.temperature, 1.0 if options.top_p is None else options.top_p, seed)
 
     def _answer_commits(self) -> None:
