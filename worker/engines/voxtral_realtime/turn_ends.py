@@ -4,6 +4,7 @@ The model's text comes later than its audio. An end waits here until the model h
 """
 
 from collections import deque
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -32,6 +33,8 @@ class TurnEnds:
         self._vad = vad
         self._endpointing = Endpointing(SETTINGS, start_samples, detection, judge)
         self._ended: deque[Closed] = deque()
+        self._speech_start_samples = start_samples
+        """Where the speech of the last turn starts."""
         self._skip_samples = 0
         self._has_text = False
 
@@ -73,12 +76,21 @@ class TurnEnds:
                 if isinstance(found, EndedEarly | Resumed):
                     outputs.append(early_turn(found))
                 elif isinstance(found, Opened):
+                    self._speech_start_samples = found.speech_samples
                     outputs.append(SpeechStarted(found.speech_samples))
                 elif isinstance(found, Closed):
                     outputs.append(SpeechStopped(found.speech_end_samples))
-                    self._ended.append(found)
-        self._endpointing.forget_before(self._endpointing.segmenter.needed_from_samples)
+                    start_samples = min(self._speech_start_samples, found.end_samples)
+                    self._ended.append(replace(found, speech_start_samples=start_samples))
+        self._forget()
         return outputs
+
+    def _forget(self) -> None:
+        """Nothing is decoded or cut here, so an open turn needs none of what was heard."""
+        segmenter = self._endpointing.segmenter
+        if segmenter.start_samples is not None:
+            segmenter.begin_at(segmenter.position_samples)
+        self._endpointing.forget_before(segmenter.position_samples)
 
     def passed(self, frame_samples: int, *, by_word: bool, is_settled: bool) -> Closed | None:
         """Remove and return the oldest end, if the model has passed it with a frame.

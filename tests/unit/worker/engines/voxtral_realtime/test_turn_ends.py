@@ -16,6 +16,7 @@ from worker.engines.base import Final, Finished, Output, Partial, SpeechStarted,
 from worker.engines.speech.vad import SileroVad
 from worker.engines.voxtral_realtime.session import Session
 from worker.engines.voxtral_realtime.transcript import ENDPOINT_FRAMES
+from worker.engines.voxtral_realtime.turn_ends import TurnEnds
 from worker.engines.voxtral_realtime.vocabulary import Vocabulary
 from worker.turns.judge import TurnJudge
 
@@ -114,5 +115,24 @@ def test_turn_without_words_has_a_final_for_protocols_that_need_one() -> None:
     detection = TurnDetection("pause", silence_duration_ms=300)
     assert not [output for output in outputs_of(detection, PCM, {}) if isinstance(output, Final | TurnEnded)]
     found = outputs_of(detection, PCM, {}, turns=True)
-    assert [(output.segment, output.text) for output in found if isinstance(output, Final)] == [(0, ""), (1, "")]
+    finals = [output for output in found if isinstance(output, Final)]
+    assert [(output.segment, output.text) for output in finals] == [(0, ""), (1, "")]
+    starts = [output.at_samples for output in found if isinstance(output, SpeechStarted)]
+    assert [output.start_samples for output in finals] == starts
     assert [type(output) for output in found if isinstance(output, Final | TurnEnded)] == [Final, TurnEnded] * 2
+
+
+@pytest.mark.parametrize("detection", [TurnDetection("pause", silence_duration_ms=5000), TurnDetection("semantic")])
+def test_open_turn_keeps_only_the_audio_that_questions_are_about(detection: TurnDetection) -> None:
+    judge = TurnJudge(Given())
+    ends = TurnEnds(detection, VAD, judge, 0)
+    for _ in range(10):
+        ends.feed(np.concatenate([ONE, TWO]))
+        while ends.is_due:
+            ends.listen()
+    endpointing = ends._endpointing
+    assert endpointing.segmenter._open is not None
+    assert endpointing.segmenter._open.start_samples > endpointing.audio.end_samples // 2
+    kept_samples = endpointing.audio.end_samples - endpointing.audio.start_samples
+    assert kept_samples < 2 * judge.heard_samples < endpointing.audio.end_samples // 2
+    assert len(endpointing.segmenter._open.probabilities) < 200
