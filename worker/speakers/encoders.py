@@ -19,6 +19,7 @@ from worker.speakers.clusters import GE2E, GE2E_NARROW, OTHER, Thresholds
 from worker.speakers.ge2e import ge2e_onnx
 from worker.speakers.mel import spectrogram
 from worker.speakers.model_file import model_name
+from worker.speakers.sizes import LENGTH_SAMPLES, SHORTEST_SAMPLES
 
 Floats = NDArray[np.float32]
 
@@ -26,7 +27,6 @@ LEVEL: Final = 10.0 ** (-30 / 20)
 """Each window is brought to -30 dBFS for GE2E, whose training data had this level."""
 BATCH: Final = 16
 _QUIETEST: Final = 1e-5
-PROBE_SAMPLES: Final = 25_600
 
 
 class Encoder:
@@ -40,7 +40,8 @@ class Encoder:
         self.thresholds = thresholds
         self.narrow = narrow
         self._network = network
-        self.size = len(self.embed([np.sin(np.arange(PROBE_SAMPLES) / 9).astype(np.float32)])[0])
+        probe = np.sin(np.arange(LENGTH_SAMPLES) / 9).astype(np.float32)
+        self.size = len(self.embed([probe, probe[:SHORTEST_SAMPLES]])[0])
         """Values of an embedding."""
 
     def embed(self, windows: Sequence[Floats]) -> list[Floats]:
@@ -76,7 +77,7 @@ def load_encoder(path: Path | None) -> Encoder:
         return Encoder(model_name(path), OTHER, OTHER, network)
     except Exception as error:  # ONNX Runtime's errors have no common class
         raise StartupError(
-            f"speakers.model_path is {str(path)!r}, which does not embed 1.6 s of audio: {error}"
+            f"speakers.model_path is {str(path)!r}, which does not embed 1.6 s and 0.4 s of audio: {error}"
         ) from error
 
 

@@ -1,12 +1,12 @@
 """The thread that tells speakers apart, for all sessions of a worker that ask for it. It starts with the first one.
 
 Commands are executed in order, so a final is labelled when all audio before it has been embedded. The windows of all
-sessions that wait are embedded in batches.
+sessions that wait are embedded in batches. A session whose command fails has no labels from then on; others continue.
 """
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +39,7 @@ log = structlog.get_logger()
 
 
 class SpeakerService:
-    """`post` may be called from any thread; `on_report` is called on the service's, with a handle or a request id."""
+    """Belongs to the I/O loop. `on_report` is called on the service's thread, with a handle or a request id."""
 
     def __init__(
         self, model_path: Path | None, similarity: float | None, on_report: Callable[[str, Report], None]
@@ -53,7 +53,8 @@ class SpeakerService:
         self._thread: threading.Thread | None = None
         self._model: SpeakerModel | None = None
         self._trackers: dict[str, Tracker] = {}
-        self._waiting: list[tuple[Tracker, Window]] = []
+        self._waiting: list[tuple[str, Window]] = []
+        """Windows to embed, each with its handle."""
 
     def post(self, command: Command) -> None:
         self._inbox.append(command)
@@ -72,45 +73,53 @@ class SpeakerService:
         while not self._stopping:
             self._wake.wait()
             self._wake.clear()
-            try:
-                self._turn()
-            except Exception as error:  # finals without labels are better than no worker
-                log.exception("diarization_failed")
-                self._give_up(f"The speakers cannot be distinguished: {type(error).__name__}.")
+            self._turn()
 
     def _turn(self) -> None:
         fed: set[str] = set()
         while self._inbox:
             command = self._inbox.popleft()
-            match command:
-                case Hear():
-                    if (tracker := self._trackers.get(command.handle)) is not None:
-                        self._waiting += ((tracker, window) for window in tracker.feed(command.pcm))
-                        fed.add(command.handle)
-                case Label():
-                    self._label(command)
-                case Follow():
-                    self._track(command)
-                case Limit():
-                    if (tracker := self._trackers.get(command.handle)) is not None:
-                        tracker.speakers.limit = command.limit
-                case Forget():
-                    self._trackers.pop(command.handle, None)
-                case Embed():
-                    model = self._loaded()
-                    text = None if model is None else model.embedding(command.pcm)
-                    self._on_report(command.request_id, Embedding(text))
+            try:
+                self._execute(command)
+            except Exception as error:  # finals without labels are better than no worker
+                log.exception("diarization_failed")
+                if isinstance(command, Embed):
+                    self._on_report(command.request_id, Embedding(None))
+                else:
+                    self._give_up([command.handle], error)
+            if isinstance(command, Hear):
+                fed.add(command.handle)
         self._embed()
         for handle in fed & self._trackers.keys():
             self._on_report(handle, Tracked(self._trackers[handle].windows.at_samples))
 
+    def _execute(self, command: Command) -> None:
+        match command:
+            case Hear():
+                if (tracker := self._trackers.get(command.handle)) is not None:
+                    self._waiting += ((command.handle, window) for window in tracker.feed(command.pcm))
+            case Label():
+                self._label(command)
+            case Follow():
+                self._track(command)
+            case Limit():
+                if (tracker := self._trackers.get(command.handle)) is not None:
+                    tracker.speakers.limit = command.limit
+            case Forget():
+                self._forget(command.handle)
+            case Embed():
+                model = self._loaded()
+                text = None if model is None else model.embedding(command.pcm)
+                self._on_report(command.request_id, Embedding(text))
+
     def _label(self, command: Label) -> None:
         tracker = self._trackers.get(command.handle)
-        if tracker is None:
+        if tracker is not None:
+            self._waiting += ((command.handle, window) for window in tracker.ends_before(command.end_samples))
+            self._embed()
+        if tracker is None or command.handle not in self._trackers:
             self._on_report(command.handle, Stopped())
             return
-        self._waiting += ((tracker, window) for window in tracker.ends_before(command.end_samples))
-        self._embed()
         self._on_report(command.handle, tracker.label(command.segment, command.start_samples, command.end_samples))
 
     def _embed(self) -> None:
@@ -118,9 +127,13 @@ class SpeakerService:
             return
         assert self._model is not None, "there are trackers only with a model"
         waiting, self._waiting = self._waiting, []
-        vectors = self._model.encoder.embed([window.pcm for _, window in waiting])
-        for (tracker, window), vector in zip(waiting, vectors, strict=True):
-            tracker.learn(window, vector)
+        try:
+            vectors = self._model.encoder.embed([window.pcm for _, window in waiting])
+            for (handle, window), vector in zip(waiting, vectors, strict=True):
+                self._trackers[handle].learn(window, vector)
+        except Exception as error:  # as above
+            log.exception("diarization_failed")
+            self._give_up({handle for handle, _ in waiting}, error)
 
     def _track(self, command: Follow) -> None:
         model = self._loaded()
@@ -147,11 +160,14 @@ class SpeakerService:
             log.info("speaker_model_loaded", model=self._model.encoder.name)
         return self._model
 
-    def _give_up(self, message: str) -> None:
-        self._waiting = []
-        for handle in list(self._trackers):
-            del self._trackers[handle]
-            self._refuse(handle, message)
+    def _forget(self, handle: str) -> None:
+        self._trackers.pop(handle, None)
+        self._waiting = [one for one in self._waiting if one[0] != handle]
+
+    def _give_up(self, handles: Iterable[str], error: Exception) -> None:
+        for handle in handles:
+            self._forget(handle)
+            self._refuse(handle, f"The speakers cannot be distinguished: {type(error).__name__}.")
 
     def _refuse(self, handle: str, message: str) -> None:
         self._on_report(handle, Warned(DIARIZE_UNAVAILABLE, f"{message} Finals have no speaker."))

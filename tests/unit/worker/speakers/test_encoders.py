@@ -109,6 +109,11 @@ def test_model_with_another_input_is_rejected_with_what_is_allowed(tmp_path: Pat
         load_encoder(network(tmp_path, ["batch", "frames", 64], [1]))
 
 
+def test_model_of_windows_of_one_length_is_rejected(tmp_path: Path) -> None:
+    with pytest.raises(StartupError, match=r"does not embed 1\.6 s and 0\.4 s of audio"):
+        load_encoder(network(tmp_path, ["batch", 158, 80], [1]))
+
+
 def test_file_that_is_no_model_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"no model")
     with pytest.raises(StartupError, match="cannot load"):
