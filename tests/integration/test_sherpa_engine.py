@@ -82,6 +82,22 @@ def test_turns_end_by_the_rule_of_the_client(engine: SherpaEngine) -> None:
         assert reasons == (["silence"] * 2 if turns == 2 else ["commit"])
 
 
+@pytest.mark.parametrize("is_on", [True, False])
+def test_turn_ends_by_the_rule_that_it_began_with(engine: SherpaEngine, is_on: bool) -> None:
+    rules = [SessionOptions(turn_detection=TurnDetection("pause")), SessionOptions()]
+    first, then = rules if is_on else rules[::-1]
+    engine.open("a", first)
+    engine.feed("a", np.concatenate([MARKED, silence(8)]))
+    found: list[Output] = []
+    while not any(isinstance(one, SpeechStopped) for one in found):
+        found += [output for _, output in engine.step()]
+    assert not finals(found), "the model has still to write the text"
+    engine.configure("a", then)
+    engine.finish("a")
+    ends = [type(one) for one in drained(engine)["a"] if isinstance(one, Final | TurnEnded)]
+    assert ends == ([Final, TurnEnded] if is_on else [Final])
+
+
 def test_live_speech_gives_events_in_order(engine: SherpaEngine) -> None:
     outputs = heard(engine, MARKED)
     kinds = [type(output) for output in outputs]

@@ -19,6 +19,7 @@ from worker.engines.base import (
     Partial,
     SpeechStarted,
     SpeechStopped,
+    TurnEnded,
     TurnEndedEarly,
     TurnResumed,
 )
@@ -48,7 +49,7 @@ MAX_LEAD_SAMPLES: Final = SAMPLE_RATE_HZ
 MAX_STREAM_SAMPLES: Final = 60 * SAMPLE_RATE_HZ
 """An older stream is replaced between two words, since its memory grows with its text."""
 UNUSED: Final = (COMMIT_DELAY, DELAY, KEYTERMS, LANGUAGE, LANGUAGES, PROMPT, SAMPLING)
-Finding = Opened | Closed | TurnEndedEarly | TurnResumed | Committed | Finished
+Finding = Opened | Closed | TurnEndedEarly | TurnResumed | TurnEnded | Committed | Finished
 """Of the VAD."""
 
 
@@ -100,6 +101,8 @@ class Session:
         for found in self.endpointing.hear(probabilities):
             finding = early_turn(found) if isinstance(found, EndedEarly | Resumed) else found
             self._ahead.append((finding, self.endpointing.segmenter.position_samples))
+            if isinstance(finding, Closed) and self.endpointing.detection is not None:
+                self._ahead.append((ended_turn(finding), self.endpointing.segmenter.position_samples))
         if self.endpointing.finished:
             self._ahead.append((Finished(), self.endpointing.segmenter.position_samples))
 
@@ -219,9 +222,9 @@ class Session:
             end_samples = max(end_samples, min(self._words.last_samples + PIECE_SAMPLES, self._end_samples))
         segment = self._segment
         self._end_segment(end_samples)
-        has_final = self._segment > segment
-        if self.endpointing.detection is not None and (has_final or closed.was_notified):
-            self._outbox.append(ended_turn(closed))
+        is_turn = self._segment > segment or closed.was_notified
+        if not is_turn and self._ahead and isinstance(self._ahead[0][0], TurnEnded):
+            self._ahead.popleft()
         self._hearing = self._closed = None
 
     def _end_before(self, piece: Piece) -> None:
