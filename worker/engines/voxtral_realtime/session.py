@@ -62,8 +62,8 @@ class Session:
     ) -> None:
         """`vad` detects a model that writes nothing while somebody speaks (see `blank_run`), and the pauses of turns.
         `judge` is asked about the ends of turns."""
-        self._vad, self._judge = vad, judge
-        self._turns: TurnEnds | None = None
+        self._judge = judge
+        self._turns = TurnEnds(vad, judge)
         self._prompt = prompt
         self._vocabulary = vocabulary
         self._default_delay_ms = default_delay_ms
@@ -93,8 +93,7 @@ class Session:
 
     def recall(self, history: History) -> None:
         """Process the previous owner's audio again, with its text as input instead of new output."""
-        if self._turns is not None:
-            self._turns.skip(self._audio.end_samples - history.start_samples)
+        self._turns.skip(self._audio.end_samples - history.start_samples)
         self._audio = AudioBuffer(history.start_samples, reuses_memory=True)
         self._begin_stretch(history.start_samples)
         self._known_tokens = recalled_tokens(history, self._settled_samples, self._prompt, self._vocabulary)
@@ -105,8 +104,7 @@ class Session:
 
     def feed(self, pcm: NDArray[np.float32]) -> None:
         self._audio.append(pcm)
-        if self._turns is not None:
-            self._turns.feed(pcm)
+        self._turns.feed(pcm)
 
     @property
     def keyterms(self) -> tuple[KeyTerm, ...] | None:
@@ -122,8 +120,7 @@ class Session:
 
     def commit(self) -> None:
         self._commits_samples.append(self._audio.end_samples)
-        if self._turns is not None:
-            self._turns.commit()
+        self._turns.commit()
         self._end_here()
         self._answer_commits()
 
@@ -139,33 +136,29 @@ class Session:
     def finish(self) -> None:
         if not self._finishing:
             self._finishing = True
-            if self._turns is not None:
-                self._turns.finish()
+            self._turns.finish()
             self._end_here()
             self._end_if_drained()
 
     @property
     def has_unheard_turns(self) -> bool:
         """Whether `listen` has something to do."""
-        return self._turns is not None and self._turns.is_due
+        return self._turns.is_due
 
     def listen(self) -> None:
         """Look for the ends of turns in new audio."""
-        if self._turns is None:
-            return
         self._outbox += self._turns.listen()
-        if self._turns.is_finished:
-            self._end_if_drained()
+        self._end_if_drained()
 
     def _detect_turns(self, options: SessionOptions) -> None:
-        detection = options.turn_detection
-        self._outbox += turns_by_pauses(detection, self._judge)
-        if detection is None or self._vad is None:
-            self._turns = None
-        elif self._turns is not None:
-            self._turns.configure(detection)
-        else:
-            self._turns = TurnEnds(detection, self._vad, self._judge, self._audio.end_samples)
+        self._outbox += turns_by_pauses(options.turn_detection, self._judge)
+        self._turns.configure(options.turn_detection)
+        self._switch_turns()
+
+    def _switch_turns(self) -> None:
+        is_between = not (self._transcript.is_open or self._ends_samples or self._finishing)
+        if self._turns.must_switch and is_between:
+            self._turns.switch(self._audio, max(self._heard_samples, self._settled_samples))
 
     # Called for the model
 
@@ -247,6 +240,7 @@ class Session:
             self._renew_in_pause()
         if self._wanted_delay_tokens != self.delay_tokens:
             self._change_delay()
+        self._switch_turns()
         if self._settled_samples - self._audio.start_samples >= SAMPLE_RATE_HZ:
             next_samples = self._next_end_samples - self._prompt.window_samples
             self._audio.forget_before(min(next_samples, self._settled_samples, self._audio.end_samples))
@@ -292,9 +286,8 @@ class Session:
             if settled_samples > self._settled_samples:
                 self._settled_samples = max(self._settled_samples, min(settled_samples, self._blank.needed_samples))
             self._transcript.pause()
-            if self._turns is not None:
-                self._end_turns(frame_samples, model_ms)
-            elif self._transcript.is_over:
+            self._end_turns(frame_samples, model_ms)
+            if self._transcript.is_over and not self._turns.decide:
                 self._close(self._heard_samples, self._settled_samples, model_ms)
 
     def _begin_word(self, frame_samples: int, model_ms: float) -> None:
@@ -348,8 +341,7 @@ class Session:
             self._outbox.append(Committed(self._commits_samples.popleft()))
 
     def _end_if_drained(self) -> None:
-        is_heard = self._turns is None or self._turns.is_finished
-        if not self._finishing or self._ends_samples or not is_heard or self._is_over:
+        if not self._finishing or self._ends_samples or not self._turns.is_finished or self._is_over:
             return
         self._is_over = True
         self._end_turns(self._audio.end_samples + 1, 0.0, by_word=True)
@@ -359,7 +351,7 @@ class Session:
 
     def _end_turns(self, frame_samples: int, model_ms: float, *, by_word: bool = False) -> None:
         """The model has passed a frame, in which a word has ended or it has written nothing."""
-        while self._turns is not None:
+        while True:
             is_settled = self._transcript.is_open and self._transcript.is_quiet(SETTLED_FRAMES)
             closed = self._turns.passed(frame_samples, by_word=by_word, is_settled=is_settled)
             if closed is None:
@@ -374,7 +366,7 @@ class Session:
         self._put(self._transcript.close(heard_samples, resume_samples, model_ms))
 
     def _put(self, outputs: list[Output]) -> None:
-        self._outbox += outputs if self._turns is None else self._turns.without_speech(outputs)
+        self._outbox += self._turns.without_speech(outputs)
 
     def _change_delay(self) -> None:
         """The row must be restarted for another delay; audio that has no text yet is processed again."""

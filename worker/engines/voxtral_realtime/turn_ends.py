@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from shared.turn_detection import TurnDetection
 from worker.engines.base import Final as FinalText
 from worker.engines.base import Output, SpeechStarted, SpeechStopped
+from worker.engines.speech.audio_buffer import AudioBuffer
 from worker.engines.speech.endpointing import Endpointing
 from worker.engines.speech.segment_queue import early_turn, ended_turn
 from worker.engines.speech.segmenter import Closed, EndedEarly, Opened, Resumed, SegmenterSettings
@@ -27,16 +28,58 @@ LATE_TEXT_SAMPLES: Final = 10_240
 
 
 class TurnEnds:
-    """Positions are samples of the session."""
+    """Positions are samples of the session. Without turn detection there are no ends.
 
-    def __init__(self, detection: TurnDetection, vad: SileroVad, judge: TurnJudge | None, start_samples: int) -> None:
+    Turn detection is switched on and off between turns and between segments of text, so that everything that clients
+    were notified of is completed, by the rule that it began with.
+    """
+
+    def __init__(self, vad: SileroVad | None, judge: TurnJudge | None) -> None:
         self._vad = vad
-        self._endpointing = Endpointing(SETTINGS, start_samples, detection, judge)
+        self._judge = judge
+        self._wanted: TurnDetection | None = None
+        self._endpointing: Endpointing | None = None
+        """None while turns are not detected."""
         self._ended: deque[Closed] = deque()
-        self._speech_start_samples = start_samples
+        self._speech_start_samples = 0
         """Where the speech of the last turn starts."""
         self._skip_samples = 0
         self._has_text = False
+
+    def configure(self, detection: TurnDetection | None) -> None:
+        """Use this from the next turn on; see `switch`."""
+        self._wanted = detection if self._vad is not None else None
+        if self._endpointing is not None and self._wanted is not None:
+            self._endpointing.configure(self._wanted)
+
+    @property
+    def must_switch(self) -> bool:
+        """Whether `switch` is to be called as soon as no segment of text is open."""
+        return (self._wanted is None) != (self._endpointing is None)
+
+    def switch(self, audio: AudioBuffer, start_samples: int) -> None:
+        """Detect turns in the audio from a position on, or no longer if the last one is over."""
+        if self._wanted is not None:
+            self._endpointing = Endpointing(SETTINGS, start_samples, self._wanted, self._judge)
+            self._endpointing.audio.append(audio.between(start_samples, audio.end_samples))
+        elif self._is_over:
+            self._endpointing, self._has_text = None, False
+
+    @property
+    def decide(self) -> bool:
+        """Whether segments of text end with turns, and not at pauses in the text."""
+        return self._endpointing is not None and not self._is_over
+
+    @property
+    def _has_stopped(self) -> bool:
+        """Whether no more turns are wanted, and none is open."""
+        is_open = self._endpointing is not None and self._endpointing.segmenter.start_samples is not None
+        return self._wanted is None and not is_open
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether the model has passed the last turn, too."""
+        return self._has_stopped and not self._ended
 
     def skip(self, length_samples: int) -> None:
         """The next audio comes before the start, and was heard by a former owner."""
@@ -45,32 +88,35 @@ class TurnEnds:
     def feed(self, pcm: NDArray[np.float32]) -> None:
         skipped = min(self._skip_samples, len(pcm))
         self._skip_samples -= skipped
-        self._endpointing.audio.append(pcm[skipped:])
-
-    def configure(self, detection: TurnDetection) -> None:
-        self._endpointing.configure(detection)
+        if self._endpointing is not None:
+            self._endpointing.audio.append(pcm[skipped:])
 
     def commit(self) -> None:
-        self._endpointing.commit()
+        if self._endpointing is not None:
+            self._endpointing.commit()
 
     def finish(self) -> None:
-        self._endpointing.finish()
+        if self._endpointing is not None:
+            self._endpointing.finish()
 
     @property
     def is_due(self) -> bool:
         """Whether `listen` has something to do."""
-        return self._endpointing.has_unheard()
+        return self._endpointing is not None and self._endpointing.has_unheard() and not self._has_stopped
 
     @property
     def is_finished(self) -> bool:
         """Whether all audio before `finish` has been heard."""
-        return self._endpointing.finished
+        return self._endpointing is None or self._endpointing.finished or self._has_stopped
 
     def listen(self) -> list[Output]:
         """Hear new audio; returns what clients are notified of at once."""
         outputs: list[Output] = []
-        limit_samples = self._endpointing.segmenter.position_samples + MAX_VAD_WINDOWS * WINDOW_SAMPLES
-        while self._endpointing.has_unheard() and self._endpointing.segmenter.position_samples < limit_samples:
+        if self._endpointing is None or self._vad is None:
+            return outputs
+        segmenter = self._endpointing.segmenter
+        limit_samples = segmenter.position_samples + MAX_VAD_WINDOWS * WINDOW_SAMPLES
+        while self.is_due and segmenter.position_samples < limit_samples:
             pcm = self._endpointing.unheard(MAX_VAD_WINDOWS)
             for found in self._endpointing.hear(self._vad.probabilities(self._endpointing.vad_state, pcm)):
                 if isinstance(found, EndedEarly | Resumed):
@@ -82,15 +128,10 @@ class TurnEnds:
                     outputs.append(SpeechStopped(found.speech_end_samples))
                     start_samples = min(self._speech_start_samples, found.end_samples)
                     self._ended.append(replace(found, speech_start_samples=start_samples))
-        self._forget()
-        return outputs
-
-    def _forget(self) -> None:
-        """Nothing is decoded or cut here, so an open turn needs none of what was heard."""
-        segmenter = self._endpointing.segmenter
         if segmenter.start_samples is not None:
-            segmenter.begin_at(segmenter.position_samples)
+            segmenter.begin_at(segmenter.position_samples)  # nothing is decoded or cut here, so no turn needs its audio
         self._endpointing.forget_before(segmenter.position_samples)
+        return outputs
 
     def passed(self, frame_samples: int, *, by_word: bool, is_settled: bool) -> Closed | None:
         """Remove and return the oldest end, if the model has passed it with a frame.
@@ -109,7 +150,9 @@ class TurnEnds:
         return self._ended.popleft() if is_over else None
 
     def without_speech(self, outputs: list[Output]) -> list[Output]:
-        """The outputs for a segment's text, without those that say when speech starts and stops: the VAD does."""
+        """The outputs for a segment's text. With turn detection, the VAD says when speech starts and stops."""
+        if self._endpointing is None:
+            return outputs
         self._has_text = self._has_text or any(isinstance(output, FinalText) for output in outputs)
         return [output for output in outputs if not isinstance(output, SpeechStarted | SpeechStopped)]
 

@@ -1,18 +1,32 @@
 """Turns of the streaming model: the VAD and Smart Turn end them, not pauses in the text."""
 
+from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Executor, Future
+from operator import itemgetter
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from shared.events import SAMPLE_RATE_HZ
 from shared.session_options import SessionOptions
 from shared.turn_detection import TurnDetection
 from tests.speech import SENTENCES, silence, synthesise
 from tests.unit.worker.engines.voxtral_realtime.test_session import FRAME, PAD, PROMPT, WORD, _Alphabet, heard
-from worker.engines.base import Final, Finished, Output, Partial, SpeechStarted, SpeechStopped, TurnEnded
+from worker.engines.base import (
+    Final,
+    Finished,
+    Output,
+    Partial,
+    SpeechStarted,
+    SpeechStopped,
+    TurnEnded,
+    TurnEndedEarly,
+)
+from worker.engines.speech.audio_buffer import AudioBuffer
 from worker.engines.speech.vad import SileroVad
 from worker.engines.voxtral_realtime.session import Session
 from worker.engines.voxtral_realtime.transcript import ENDPOINT_FRAMES
@@ -45,8 +59,9 @@ def outputs_of(
     words: Mapping[int, str],
     *answers: float,
     turns: bool = False,
+    changes: Mapping[int, TurnDetection | None] = MappingProxyType({}),
 ) -> list[Output]:
-    """Of a model that writes a letter at the given frames."""
+    """Of a model that writes a letter at the given frames. `changes`: detections that the client sets, by samples."""
     options = SessionOptions(turn_detection=detection, turns=turns)
     judge = TurnJudge(Given(*answers))
     session = Session(
@@ -65,7 +80,10 @@ def outputs_of(
             session.listen()
         found.extend(session.take_outputs())
 
+    waiting = deque(sorted(changes.items(), key=itemgetter(0)))
     for start in range(0, len(pcm), 1600):
+        if waiting and start >= waiting[0][0]:
+            session.configure(SessionOptions(turn_detection=waiting.popleft()[1], turns=turns))
         session.feed(pcm[start : start + 1600])
         run()
     session.finish()
@@ -122,15 +140,60 @@ def test_turn_without_words_has_a_final_for_protocols_that_need_one() -> None:
     assert [type(output) for output in found if isinstance(output, Final | TurnEnded)] == [Final, TurnEnded] * 2
 
 
+PAUSE = TurnDetection("pause", silence_duration_ms=300)
+SEGMENT = [SpeechStarted, SpeechStopped, Final]
+TURN = [*SEGMENT, TurnEnded]
+IN_ONE = END_OF_ONE - 16_000
+FIRST = dict(zip(frames(END_OF_ONE, -32, -26, -20, -14, -8), "abcde", strict=True))
+SECOND = dict(zip(frames(END_OF_ONE + len(GAP) + len(TWO), -32, -26, -20, -14, -8), "fghij", strict=True))
+FLUENT = FIRST | SECOND
+"""Without pauses in the text."""
+
+
+@pytest.mark.parametrize(
+    ("first", "changes", "expected"),
+    [
+        (PAUSE, {IN_ONE: None}, [*TURN, *SEGMENT]),
+        (None, {IN_ONE: PAUSE}, [*SEGMENT, *TURN]),
+        (PAUSE, {IN_ONE: None, END_OF_ONE: PAUSE}, [*TURN, *TURN]),
+        (None, {IN_ONE: PAUSE, END_OF_ONE: None}, [*SEGMENT, *SEGMENT]),
+    ],
+)
+def test_turn_detection_is_switched_between_turns(
+    first: TurnDetection | None, changes: Mapping[int, TurnDetection | None], expected: list[type[Output]]
+) -> None:
+    assert [type(output) for output in outputs_of(first, PCM, FLUENT, changes=changes)] == [*expected, Finished]
+
+
+def test_turn_that_has_probably_ended_ends_although_turn_detection_is_switched_off() -> None:
+    detection = TurnDetection("semantic", early=True, end_threshold=0.5, min_silence_ms=900)
+    found = outputs_of(detection, PCM, FLUENT, 0.9, changes={END_OF_ONE: None})
+    assert [type(output) for output in found] == [SpeechStarted, TurnEndedEarly, *TURN[1:], *SEGMENT, Finished]
+
+
+def test_word_after_the_last_turn_has_its_final_when_turn_detection_is_switched_off() -> None:
+    late = END_OF_ONE // FRAME + 10
+    pcm = np.concatenate([PCM[:END_OF_ONE], silence(5)])
+    found = outputs_of(PAUSE, pcm, FIRST | {late: "z"}, changes={(late + 12) * FRAME: None})
+    assert [type(output) for output in found] == [*TURN, Final, Finished]
+    last = found[-2]
+    assert isinstance(last, Final)
+    assert last.text == "z"
+    assert last.heard_samples < len(pcm) - 2 * SAMPLE_RATE_HZ
+
+
 @pytest.mark.parametrize("detection", [TurnDetection("pause", silence_duration_ms=5000), TurnDetection("semantic")])
 def test_open_turn_keeps_only_the_audio_that_questions_are_about(detection: TurnDetection) -> None:
     judge = TurnJudge(Given())
-    ends = TurnEnds(detection, VAD, judge, 0)
+    ends = TurnEnds(VAD, judge)
+    ends.configure(detection)
+    ends.switch(AudioBuffer(0), 0)
     for _ in range(10):
         ends.feed(np.concatenate([ONE, TWO]))
         while ends.is_due:
             ends.listen()
     endpointing = ends._endpointing
+    assert endpointing is not None
     assert endpointing.segmenter._open is not None
     assert endpointing.segmenter._open.start_samples > endpointing.audio.end_samples // 2
     kept_samples = endpointing.audio.end_samples - endpointing.audio.start_samples
