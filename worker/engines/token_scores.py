@@ -1,6 +1,7 @@
 """Confidence from the probabilities of tokens: of each word, and of a whole text. Pure."""
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import exp, fsum
@@ -31,7 +32,8 @@ def word_confidences(pieces: Sequence[ScoredPiece]) -> list[float]:
     parts = list(_parts(pieces))
     found: list[float] = []
     for word in _WORD.finditer("".join(piece.text for piece in pieces)):
-        within = [part for part in parts if part.start < word.end() and part.end > word.start()]
+        first = bisect_right(parts, word.start(), key=lambda part: part.end)
+        within = parts[first : bisect_left(parts, word.end(), lo=first, key=lambda part: part.start)]
         spoken = [part for part in within if part.has_letters] or within
         found.append(exp(fsum(part.log_probability for part in spoken)))
     return found

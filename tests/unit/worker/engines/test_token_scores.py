@@ -46,3 +46,8 @@ def test_each_word_has_a_probability(parts: list[tuple[str, float]]) -> None:
     found = word_confidences(pieces(*parts))
     assert len(found) == len("".join(text for text, _ in parts).split())
     assert all(0 < one <= 1 for one in found)
+
+
+def test_time_for_a_long_answer_does_not_grow_with_its_square() -> None:
+    """With the square, it would exceed the time of a test."""
+    assert confidences(*[(" ab", 0.5), ("c", 0.5)] * 50_000) == [0.25] * 50_000
