@@ -228,15 +228,12 @@ class DiarizedSessions:
         session, outputs = self._held(name), self._outputs.get(name)
         if session is None or outputs is None:
             return
-        track = session.track(name)
+        track, was_throttled = session.track(name), session.throttled
         match report:
             case Labelled():
                 self._label(session, outputs, name, report)
             case Tracked():
-                was_throttled = session.throttled
                 track.speakers.track_from(report.at_samples)
-                if was_throttled and not session.throttled:
-                    self._wake_reader()
             case Ready():
                 track.speakers.state = report.state
             case Warned():
@@ -246,6 +243,8 @@ class DiarizedSessions:
             case Stopped():
                 self._end(session, name)
                 self._warned.add(name)
+        if was_throttled and not session.throttled:
+            self._wake_reader()
         self._mark(session)
 
     def _label(self, session: WorkerSession, outputs: HeldOutputs, handle: str, labelled: Labelled) -> None:
