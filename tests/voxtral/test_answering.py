@@ -9,7 +9,7 @@ from shared.session_options import Mode, SessionOptions
 from tests.engine_sessions import drained, finals, heard
 from tests.voxtral.driving import answer_text, asked, samples
 from tests.voxtral.reference import Reference, murmur
-from worker.engines.base import Committed, Final, Finished, Partial
+from worker.engines.base import Committed, Failed, Final, Finished, Partial
 from worker.engines.voxtral.answering import TRANSLATE
 from worker.engines.voxtral.engine import VoxtralEngine
 from worker.handles import handle_of
@@ -130,3 +130,20 @@ def test_waiting_questions_cause_backpressure(engine: VoxtralEngine) -> None:
     engine.finish("a")
     assert len(finals(drained(engine)["a"])) == 12
     assert engine.absorbed_samples("a") == 12 * len(piece)
+
+
+def test_questions_before_audio_that_is_too_long_are_answered(engine: VoxtralEngine, reference: Reference) -> None:
+    question = murmur(30, 3)
+    engine.open("a", asked("Why?"))
+    engine.feed("a", samples(question))
+    engine.commit("a")
+    for _ in range(engine._model.limit_s // 60 + 1):
+        engine.feed("a", samples(murmur(29, 60)))
+    engine.commit("a")
+    engine.finish("a")
+    final, answered, failed = (output for output in drained(engine)["a"] if not isinstance(output, Partial))
+    assert isinstance(final, Final)
+    assert final.text == answer_text(reference, question, "Why?")
+    assert answered == Committed(len(question))
+    assert isinstance(failed, Failed)
+    assert failed.error.code == "audio_too_long"

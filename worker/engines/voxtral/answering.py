@@ -63,17 +63,21 @@ class AnsweringSession:
         self._shown = ""
         self._shown_at_s = 0.0
         self._finishing = False
+        self._failure: Failed | None = None
+        """Ends the session when the questions before it are answered."""
         self._ended = False
 
     def feed(self, pcm: NDArray[np.float32]) -> None:
-        if self._ended or not len(pcm):
+        if self._ended or self._failure is not None or not len(pcm):
             return
         if not self._open_pcm:
             self._open_options = self._options
         self._open_pcm.append(pcm16(pcm))
         self._end_samples += len(pcm)
         if self._end_samples - self._open_start_samples > self._model.limit_s * SAMPLE_RATE_HZ:
-            self._fail(Failed(AudioTooLongError(self._model.limit_s)))
+            self._failure = Failed(AudioTooLongError(self._model.limit_s))
+            self._open_pcm.clear()
+            self._end_if_answered()
 
     def configure(self, options: SessionOptions) -> None:
         self._options = self._taken(options)
@@ -93,7 +97,7 @@ class AnsweringSession:
     def finish(self) -> None:
         self._end_question()
         self._finishing = True
-        self._finish_if_answered()
+        self._end_if_answered()
 
     def close(self) -> None:
         if self._request is not None:
@@ -156,7 +160,7 @@ class AnsweringSession:
             self._questions.popleft()
             self._shown = ""
             self._answer_commits()
-            self._finish_if_answered()
+            self._end_if_answered()
             return
         now_s = time.perf_counter()
         if question.options.partials and text != self._shown and now_s - self._shown_at_s >= PARTIAL_INTERVAL_S:
@@ -190,10 +194,11 @@ class AnsweringSession:
         while self._commits_samples and self._commits_samples[0] <= self.checkpoint_samples and not self._ended:
             self._outbox.append(Committed(self._commits_samples.popleft()))
 
-    def _finish_if_answered(self) -> None:
-        if self._finishing and not self._questions and not self._ended:
+    def _end_if_answered(self) -> None:
+        end = self._failure or (Finished() if self._finishing else None)
+        if end is not None and not self._questions and not self._ended:
             self._ended = True
-            self._outbox.append(Finished())
+            self._outbox.append(end)
 
     def _fail(self, failure: Failed) -> None:
         self.close()
