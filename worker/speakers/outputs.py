@@ -58,9 +58,6 @@ class HeldOutputs:
     """Segments whose final was sent without its label, which is still to come."""
     _held: deque[_Held] = field(default_factory=deque)
 
-    def __bool__(self) -> bool:
-        return bool(self._held)
-
     def checkpoint(self, checkpoint_samples: int) -> bool:
         """Whether the checkpoint must wait for the outputs before it. It then follows them."""
         if self._held:

@@ -1,4 +1,4 @@
-"""Lengths of windows, and what is remembered. Imports nothing."""
+"""Lengths of the windows that are embedded, and how many finals are kept."""
 
 from typing import Final
 
