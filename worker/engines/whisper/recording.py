@@ -132,18 +132,32 @@ class Recording(Session):
 
     def _settle_languages(self) -> None:
         """Assign languages to segments, in order; the first ones wait until the recording's language is known."""
-        waiting = [one for one in self._segments if one.language is None and one.detected is not None]
-        if not waiting:
-            return
+        unsettled = [one for one in self._segments if one.language is None]
         if self._language is None:
-            heard_s = sum(one.speech_s for one in waiting)
-            if heard_s < SETTLING_S and not self.endpointing.finished and not self._segments[-1].ends_window:
+            first = self._first(unsettled)
+            if not first:
                 return
-            self._language = likeliest([(one.detected or {}, one.speech_s) for one in waiting], self._allowed)
-        for one in waiting:
-            sure = surely_spoken(one.detected or {}, one.speech_s, self._allowed)
+            self._language = likeliest([(one.detected or {}, one.speech_s) for one in first], self._allowed)
+        for one in unsettled:
+            if one.detected is None:
+                return
+            sure = surely_spoken(one.detected, one.speech_s, self._allowed)
             self._language = one.language = sure or self._language
-            one.seems_foreign = seems_foreign(one.detected or {}, one.speech_s, self._language, self._allowed)
+            one.seems_foreign = seems_foreign(one.detected, one.speech_s, self._language, self._allowed)
+
+    def _first(self, segments: list[_Segment]) -> list[_Segment]:
+        """Those that the recording's language is detected in, and no later ones; none until each is detected.
+
+        They end with `SETTLING_S` of speech, where a client waits for them, or with the audio.
+        """
+        heard_s = 0.0
+        for count, one in enumerate(segments, 1):
+            if one.detected is None:
+                return []
+            heard_s += one.speech_s
+            if heard_s >= SETTLING_S or one.ends_window:
+                return segments[:count]
+        return segments if self.endpointing.finished else []
 
     # Decoding
 

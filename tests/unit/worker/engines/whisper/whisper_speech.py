@@ -18,6 +18,7 @@ from tests.unit.worker.engines.whisper.heard_words import words
 from worker.engines.base import Final, Output, Partial
 from worker.engines.speech.vad import WINDOW_SAMPLES
 from worker.engines.whisper.jobs import Heard, Job
+from worker.engines.whisper.languages import Probabilities
 from worker.engines.whisper.session import Pass, Session
 from worker.engines.whisper.spans import Spans
 from worker.engines.whisper.words import HeardWord
@@ -123,13 +124,15 @@ def play(
     chunk_samples: int = 1600,
     commits_samples: Sequence[int] = (),
     events: Mapping[int, Callable[[], object]] = MappingProxyType({}),
-    language: Callable[[int], str] = lambda _: "en",
+    language: Callable[[int], str | Probabilities] = lambda _: "en",
+    detections: int | None = None,
     start_samples: int = 0,
     interval_ms: float = INTERVAL_MS,
 ) -> Played:
     """The session hears all of the speech in pieces, and is stepped as the engine does it.
 
-    `events`: what is called at a position. `language`: what is spoken at one.
+    `events`: what is called at a position. `language`: what is spoken, or detected, at one. `detections`: the most in
+    one step.
     """
     heard = Played()
     stops = {*commits_samples, *events, said.length_samples}
@@ -141,7 +144,7 @@ def play(
             events[end]()
         if end == said.length_samples:
             session.endpointing.finish()
-        drain(session, said, heard, decoder=decoder, language=language, interval_ms=interval_ms)
+        drain(session, said, heard, decoder=decoder, language=language, detections=detections, interval_ms=interval_ms)
     return heard
 
 
@@ -151,7 +154,8 @@ def drain(
     heard: Played,
     *,
     decoder: Answer,
-    language: Callable[[int], str],
+    language: Callable[[int], str | Probabilities],
+    detections: int | None = None,
     interval_ms: float,
 ) -> None:
     """Steps, as the engine takes them, until there is nothing to do."""
@@ -159,10 +163,12 @@ def drain(
         while (pcm := session.unheard(1000)) is not None:
             at = session.endpointing.segmenter.position_samples
             session.take_probabilities(said.probabilities(at, len(pcm) // WINDOW_SAMPLES))
-        for span in session.undetected():
+        for span in session.undetected()[:detections]:
             Spans((span,)).pcm(session.endpointing.audio)
             spoken = language((span.start_samples + span.end_samples) // 2)
-            session.take_detected(span, {code: 0.95 if code == spoken else 0.01 for code in ("en", "de", "es")})
+            if isinstance(spoken, str):
+                spoken = {code: 0.95 if code == spoken else 0.01 for code in ("en", "de", "es")}
+            session.take_detected(span, spoken)
         checkpoint = session.checkpoint_samples
         for wanted in session.due_passes(interval_ms):
             job = session.job(wanted)
