@@ -182,9 +182,8 @@ class Recording(Session):
                 return count
             count += 1
         last = self._segments[-1]
-        segmenter = self.endpointing.segmenter
-        reached = segmenter.position_samples if segmenter.start_samples is None else segmenter.start_samples
-        paused = reached - last.span.end_samples > LONGEST_PAUSE_S * SAMPLE_RATE_HZ
+        following_samples = self.endpointing.segmenter.needed_from_samples
+        paused = following_samples - last.span.end_samples > LONGEST_PAUSE_S * SAMPLE_RATE_HZ
         return count if last.ends_window or self.endpointing.finished or paused else 0
 
     def _joins(self, before: _Segment, after: _Segment) -> bool:

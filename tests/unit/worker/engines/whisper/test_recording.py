@@ -34,10 +34,6 @@ def segments_of(played: Played) -> list[int]:
     return [len(wanted.spans.spans) for wanted in played.passes]
 
 
-def plain(played: Played) -> list[tuple[object, ...]]:
-    return [(one.segment, one.text, one.words, one.language, one.start_samples) for one in played.finals]
-
-
 def test_segments_share_windows_of_up_to_28_s() -> None:
     said = sentences(16)
     played = play(recording(), said)
@@ -86,22 +82,6 @@ def test_commit_in_mid_sentence_ends_its_segment() -> None:
     played = play(recording(), said, commits_samples=[at])
     assert [final.text for final in played.finals] == ["one two three four five", "six seven eight nine ten."]
     assert segments_of(played) == [1, 1]
-
-
-@pytest.mark.parametrize("chunk_samples", [3000, 123_456, 10**7])
-@pytest.mark.parametrize("options", [FILE, DETECTED], ids=["en", "detected"])
-def test_windows_do_not_depend_on_chunks(options: SessionOptions, chunk_samples: int) -> None:
-    said = sentences(18, pause_s=1.0)
-    turn = said.words[100].start_samples
-
-    def language(at: int) -> str:
-        return "en" if at < turn else "de"
-
-    known = play(recording(options), said, language=language)
-    played = play(recording(options), said, language=language, chunk_samples=chunk_samples)
-    assert [one.spans for one in played.passes] == [one.spans for one in known.passes]
-    assert [job.language for job in played.jobs] == [job.language for job in known.jobs]
-    assert plain(played) == plain(known)
 
 
 def test_recording_without_pauses_is_cut_into_windows() -> None:

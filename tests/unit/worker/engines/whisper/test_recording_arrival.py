@@ -1,4 +1,4 @@
-"""A recording has the same languages and finals however its audio arrives and whatever else its worker does."""
+"""A recording has the same windows and finals however its audio arrives and whatever else its worker does."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -72,6 +72,10 @@ def languages_of(played: Played) -> list[str | None]:
     return [final.language for final in played.finals]
 
 
+def plain(played: Played) -> list[tuple[object, ...]]:
+    return [(one.segment, one.text, one.words, one.language, one.start_samples) for one in played.finals]
+
+
 SENTENCES = st.builds(
     Sentence, st.integers(1, 14), st.floats(0.3, 3.0), st.sampled_from([0.02, 0.3, 0.45, 0.6, 0.75, 0.98])
 )
@@ -93,8 +97,9 @@ def test_arrival_changes_nothing(
 ) -> None:
     known = recorded(sentences, commits_s=commits_s, language=language)
     played = recorded(sentences, chunk_samples, detections=detections, commits_s=commits_s, language=language)
-    assert languages_of(played) == languages_of(known)
-    assert [one.text for one in played.finals] == [one.text for one in known.finals]
+    assert [one.spans for one in played.passes] == [one.spans for one in known.passes]
+    assert [job.language for job in played.jobs] == [job.language for job in known.jobs]
+    assert plain(played) == plain(known)
 
 
 @pytest.mark.parametrize("detections", [1, None])
@@ -111,3 +116,11 @@ def test_first_sentence_alone_settles_nothing_if_one_is_detected_at_a_time(chunk
     """As beside a live session."""
     sentences = [Sentence(4, 1.0, german=0.75), Sentence(10, 1.0), Sentence(10, 1.0)]
     assert languages_of(recorded(sentences, chunk_samples, detections=1)) == ["en"] * 3
+
+
+@pytest.mark.parametrize(("pause_s", "joined"), [(2.3, 6), (2.4, 6), (2.5, 6), (2.6, 1)])
+@pytest.mark.parametrize("chunk_samples", [CHUNK_SAMPLES, BURST_SAMPLES])
+def test_segments_2_s_apart_are_joined(pause_s: float, joined: int, chunk_samples: int) -> None:
+    """They include 0.5 s of the pause: one may begin near enough although its speech does not."""
+    played = recorded([Sentence(10, pause_s)] * 6, chunk_samples, language="en")
+    assert len(played.passes[0].spans.spans) == joined
