@@ -170,6 +170,14 @@ def test_model_that_was_trained_on_english_detects_nothing(models: Path) -> None
     assert decoder.detect([NOISE]) == [{"en": 1.0}]
 
 
+def test_detected_language_does_not_depend_on_what_is_detected_with_it(models: Path) -> None:
+    decoder = WhisperDecoder(models / "large-v3", replace(FLOAT, threads=2))
+    pcms = [np.resize(NOISE, seconds * SAMPLE_RATE_HZ) for seconds in (1, 25, 2, 12)]
+    alone = [decoder.detect([pcm])[0] for pcm in pcms]
+    assert decoder.detect(pcms) == [pytest.approx(one, rel=1e-4) for one in alone]
+    assert alone[0] != pytest.approx(alone[1], rel=1e-2)
+
+
 @pytest.mark.parametrize("name", ["whisper", "whisper-base", "auto"])
 def test_path_gives_its_name_to_a_model_that_has_none(models: Path, name: str) -> None:
     info = loaded(name=name, path=models / "english").info

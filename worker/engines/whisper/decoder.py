@@ -9,12 +9,12 @@ cost as much as new ones: 6 to 11 ms per token on a CPU, a third of that in a ba
 windows on a CPU one by one, in less than half the time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import ctranslate2
 import numpy as np
@@ -61,8 +61,7 @@ words are wrong with 2 s of padding alone, often one repetition too many; 72 are
 DOUBTED_WINDOW_S = 10.0
 """Unlikely answers in shorter windows are decoded again in a window of this length. Measured on 342 words in short
 phrases: 52 instead of 73 are wrong; of 96 single words over the telephone, 17 instead of 26."""
-MAX_DETECTED = 8
-"""Segments of speech whose language is detected together."""
+T = TypeVar("T")
 
 
 class WhisperDecoder:
@@ -139,13 +138,7 @@ class WhisperDecoder:
     def run(self, jobs: Sequence[Job]) -> list[Heard]:
         """Decode all jobs, batched by window length; answers are in the order of the jobs."""
         jobs = [_with_lead(job) for job in jobs]
-        shapes = [self._shape(job) for job in jobs]
-        batches = batched(shapes, self._placement.threads, self._placement.limits)
-        answers: list[Heard | None] = [None] * len(jobs)
-        for batch, heard in zip(batches, self._pool.map(lambda one: self._run_batch(jobs, one), batches), strict=True):
-            for index, answer in zip(batch.members, heard, strict=True):
-                answers[index] = answer
-        return [answer for answer in answers if answer is not None]
+        return self._batched([self._shape(job) for job in jobs], lambda batch: self._run_batch(jobs, batch))
 
     def start(self, job: Job) -> Future[Heard]:
         """Decode a job by itself, as soon as a thread is free."""
@@ -159,13 +152,8 @@ class WhisperDecoder:
             return [{ENGLISH: 1.0}] * len(pcms)
         if is_live and self._onnx is not None:  # on this thread: the others may be busy with windows
             return list(map(self._detected_alone, pcms))
-        windows = sorted(range(len(pcms)), key=lambda index: len(pcms[index]))
-        found: list[Probabilities] = [{}] * len(pcms)
-        groups = [windows[start : start + MAX_DETECTED] for start in range(0, len(windows), MAX_DETECTED)]
-        for group, answers in zip(groups, self._pool.map(lambda one: self._detected(pcms, one), groups), strict=True):
-            for index, answer in zip(group, answers, strict=True):
-                found[index] = answer
-        return found
+        shapes = [Shape(self._detected_frames(pcm) / FRAMES_PER_S, 0, exact=True) for pcm in pcms]
+        return self._batched(shapes, lambda batch: self._detected(pcms, batch))
 
     def timed_reference(self, pcm: NDArray[np.float32], text: str, language: str) -> tuple[HeardWord, ...]:
         """Times of the words of a known text, for measurements."""
@@ -198,15 +186,26 @@ class WhisperDecoder:
             window_s = min(window_s, max(long_s, LONG_PADDING_FROM_S))
         return Shape(window_s, len(self._prompt_tokens(job)), exact=job.closing, alone=alone)
 
+    def _batched(self, shapes: Sequence[Shape], done: Callable[[Batch], Sequence[T]]) -> list[T]:
+        """What batches of these shapes give, in their order."""
+        batches = batched(shapes, self._placement.threads, self._placement.limits)
+        found: dict[int, T] = {}
+        for batch, answers in zip(batches, self._pool.map(done, batches), strict=True):
+            found.update(zip(batch.members, answers, strict=True))
+        return [found[index] for index in range(len(shapes))]
+
+    def _detected_frames(self, pcm: NDArray[np.float32]) -> int:
+        """Only this audio decides: in longer windows the same speech gets other probabilities."""
+        return max(self._frames(pcm), MIN_DETECTED_FRAMES)
+
     def _detected_alone(self, pcm: NDArray[np.float32]) -> Probabilities:
         assert self._onnx is not None
-        window = EncodedWindow(self._onnx, self._window(pcm, max(self._frames(pcm), MIN_DETECTED_FRAMES)))
+        window = EncodedWindow(self._onnx, self._window(pcm, self._detected_frames(pcm)))
         tokens = self._language_tokens
         return dict(zip(tokens, window.languages(list(tokens.values())), strict=True))
 
-    def _detected(self, pcms: Sequence[NDArray[np.float32]], group: Sequence[int]) -> list[Probabilities]:
-        frames = max(*(self._frames(pcms[index]) for index in group), MIN_DETECTED_FRAMES)
-        features = self._windows([pcms[index] for index in group], frames)
+    def _detected(self, pcms: Sequence[NDArray[np.float32]], batch: Batch) -> list[Probabilities]:
+        features = self._windows([pcms[index] for index in batch.members], round(batch.window_s * FRAMES_PER_S))
         encoded = self._model.encode(ctranslate2.StorageView.from_array(features))
         return [_probabilities(one) for one in self._model.detect_language(encoded)]
 
