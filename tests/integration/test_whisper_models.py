@@ -118,13 +118,6 @@ def test_spectrograms_computed_side_by_side_are_the_same(models: Path) -> None:
     assert answers[0] == answers[1]
 
 
-def test_words_are_spread_where_a_model_cannot_align_them(models: Path) -> None:
-    decoder = WhisperDecoder(models / "headless", FLOAT)
-    [heard] = decoder.run([Job(NOISE, language="en")])
-    assert heard.words[0].start_samples == 0
-    assert heard.words[-1].end_samples == len(NOISE)
-
-
 @pytest.mark.parametrize(
     ("heads", "fault"),
     [

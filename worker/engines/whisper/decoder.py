@@ -25,7 +25,7 @@ from shared.errors import StartupError
 from shared.events import SAMPLE_RATE_HZ
 from shared.session_options import Mode
 from worker.engines.loading.faster_whisper_internals import LANGUAGE_CODES, FeatureExtractor, Tokenizer
-from worker.engines.whisper.alignment_heads import has_alignment_heads
+from worker.engines.whisper.alignment_heads import with_alignment_heads
 from worker.engines.whisper.answers import MAX_POSITIONS, Answers, Said
 from worker.engines.whisper.batches import Batch, Shape, batched
 from worker.engines.whisper.encoded import FRAMES_PER_S, MAX_WINDOW_S, Encoded, aligned_frames, chosen
@@ -37,7 +37,7 @@ from worker.engines.whisper.onnx_model.encoded_window import EncodedWindow
 from worker.engines.whisper.onnx_model.model import OnnxWhisper, SpecialTokens
 from worker.engines.whisper.placement import Placement
 from worker.engines.whisper.rescoring import Rescoring, Text, pieces_of
-from worker.engines.whisper.words import HeardWord, Spelling, spelling, spread_words, timed_words
+from worker.engines.whisper.words import HeardWord, Spelling, spelling, timed_words
 
 PADDING_S = 2.0
 LONG_PADDING_S = 1.0
@@ -69,31 +69,31 @@ class WhisperDecoder:
 
     def __init__(self, directory: Path, placement: Placement, *, live: bool = True) -> None:
         """`live`: some jobs are those of live sessions."""
-        try:
-            self._model = ctranslate2.models.Whisper(
-                str(directory),
-                device="cuda" if placement.on_gpu else "cpu",
-                device_index=placement.device_index,
-                compute_type=placement.compute_type,
-                inter_threads=placement.threads,
-                intra_threads=1,
-            )
-            self._vocabulary = tokenizers.Tokenizer.from_file(str(directory / "tokenizer.json"))
-            self._vocabulary.encode_special_tokens = True  # a client's text has no tokens of control
-        except Exception as error:  # the libraries raise bare Exception and RuntimeError
-            raise StartupError(f"The model in {directory} could not be loaded: {error}.") from error
-        check_tokenizer(directory, self._vocabulary)
+        self._placement = placement
+        self._tokenizers: dict[tuple[str, bool], Tokenizer] = {}
+        with with_alignment_heads(directory) as loaded:
+            try:
+                self._model = ctranslate2.models.Whisper(
+                    str(loaded),
+                    device="cuda" if placement.on_gpu else "cpu",
+                    device_index=placement.device_index,
+                    compute_type=placement.compute_type,
+                    inter_threads=placement.threads,
+                    intra_threads=1,
+                )
+                self._vocabulary = tokenizers.Tokenizer.from_file(str(directory / "tokenizer.json"))
+                self._vocabulary.encode_special_tokens = True  # a client's text has no tokens of control
+            except Exception as error:  # the libraries raise bare Exception and RuntimeError
+                raise StartupError(f"The model in {directory} could not be loaded: {error}.") from error
+            check_tokenizer(directory, self._vocabulary)
+            uses_onnx = live and placement.allows_onnx
+            self._onnx = OnnxWhisper.load(loaded, self._special_tokens()) if uses_onnx else None
         tokens = {code: self._vocabulary.token_to_id(f"<|{code}|>") for code in LANGUAGE_CODES}
         self._language_tokens = {code: token for code, token in tokens.items() if token is not None}
         self._features = FeatureExtractor(feature_size=self._model.n_mels)
-        self._placement = placement
         self._english = placement.english or not self._model.is_multilingual
-        self._aligns = has_alignment_heads(directory)
         self._pool = ThreadPoolExecutor(placement.threads, thread_name_prefix="whisper")
         self._feature_pool = ThreadPoolExecutor(placement.feature_threads, thread_name_prefix="whisper-features")
-        self._tokenizers: dict[tuple[str, bool], Tokenizer] = {}
-        uses_onnx = live and placement.allows_onnx
-        self._onnx = OnnxWhisper.load(directory, self._special_tokens()) if uses_onnx else None
         self._answers = Answers(self._model, self._vocabulary, self._timestamp_begin)
         self._rescoring = Rescoring(self._model, self._tokenizer, self.tokens, MAX_PROMPT_TOKENS, MAX_POSITIONS)
 
@@ -234,7 +234,7 @@ class WhisperDecoder:
         decoded = self._answers.find(encoded, members, prompts, lengthened)
         aligned = self._align(encoded, members, languages, decoded)
         for row, (job, language) in enumerate(zip(members, languages, strict=True)):
-            if job.keyterms and self._aligns and aligned[row][1]:
+            if job.keyterms and aligned[row][1]:
                 audio = encoded.rows, row, len(job.pcm), job.forced, language
                 text = Text(*audio, job.translate, job.closing, job.prompt, aligned[row])
                 aligned[row] = self._rescoring.with_terms(text, job.keyterms)
@@ -288,11 +288,6 @@ class WhisperDecoder:
                 rows_of.setdefault((languages[row], job.translate), []).append(row)
         for (language, translate), rows in rows_of.items():
             tokenizer = self._tokenizer(language, translate)
-            if not self._aligns:
-                for row in rows:
-                    spelled = spelling(pieces_of(tokenizer, said[row].tokens))
-                    found[row] = (spelled, spread_words(spelled, len(jobs[row].pcm)))
-                continue
             lengths = [aligned_frames(len(jobs[row].pcm)) for row in rows]
             if encoded.window is not None:
                 [job], [one] = jobs, said
@@ -322,12 +317,10 @@ class WhisperDecoder:
         return SpecialTokens(tokenizer.sot, tokenizer.eot, tokenizer.timestamp_begin)
 
     def _prompt_tokens(self, job: Job) -> list[int]:
-        terms = "" if self._aligns else ", ".join(one.term for one in job.keyterms)
-        prompt = " ".join(part for part in (terms, job.prompt) if part)
-        if not prompt:
+        if not job.prompt:
             return []
         room = max(1, min(MAX_PROMPT_TOKENS, MAX_POSITIONS - len(job.forced) - RESERVED_POSITIONS))
-        return [self._tokenizer("en").sot_prev, *self.tokens(" " + prompt.strip())[-room:]]
+        return [self._tokenizer("en").sot_prev, *self.tokens(" " + job.prompt.strip())[-room:]]
 
     def _prompt(self, job: Job, language: str) -> list[int]:
         tokenizer = self._tokenizer(language, job.translate)

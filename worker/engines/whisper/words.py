@@ -122,19 +122,8 @@ def timed_words(
     return tuple(words)
 
 
-def spread_words(spelled: Spelling, length_samples: int) -> tuple[HeardWord, ...]:
-    """Words with times in proportion to their letters, for models that cannot time their words."""
-    lengths = [sum(len(piece.text) for piece in word) for word in spelled.words]
-    bounds = list(accumulate(lengths, initial=0))
-    at_samples = [length_samples * bound // max(1, bounds[-1]) for bound in bounds]
-    return tuple(
-        _heard_word(word, start, end, 1.0)
-        for word, start, end in zip(spelled.words, at_samples, at_samples[1:], strict=False)
-    )
-
-
 def _heard_word(
-    word: Sequence[Piece], start_samples: int, end_samples: int, probability: float, confidence: float | None = None
+    word: Sequence[Piece], start_samples: int, end_samples: int, probability: float, confidence: float | None
 ) -> HeardWord:
     letters, marks = parted(word)
     return HeardWord(

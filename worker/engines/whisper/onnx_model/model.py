@@ -51,8 +51,7 @@ class Step(NamedTuple):
     logits: Floats
     past: Floats
     """With the tokens that were read."""
-    scores: Floats = np.empty((0, 0, 0), np.float32)
-    """None of a model without alignment heads."""
+    scores: Floats
 
 
 class OnnxWhisper:
@@ -77,7 +76,7 @@ class OnnxWhisper:
         """Raises `UnknownFormatError`, or `KeyError` for a missing variable."""
         config = json.loads((directory / "config.json").read_text())
         variables = Variables(directory / WEIGHTS_NAME)
-        self.size = architecture(variables, config.get("alignment_heads") or ())
+        self.size = architecture(variables, config["alignment_heads"])
         self._audio = session(audio_graph(variables, self.size))
         self._text = session(text_graph(variables, self.size))
         self._variables = Variables(directory / WEIGHTS_NAME)  # again: the first one has the whole file in memory

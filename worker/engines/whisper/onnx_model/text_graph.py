@@ -30,6 +30,7 @@ def text_graph(variables: Variables, size: Architecture) -> Model:
     wanted = layers.norm(graph.node("Gather", value, "rows", axis=1), "decoder")
     graph.linear(wanted, variables.floats("decoder/projection/weight"), name="logits")
     graph.node("Concat", *layers.present, axis=0, name="present")
+    graph.node("Concat", *layers.scores, axis=0, name="scores")
     past = size.layers, 2, "texts", size.heads
     inputs: dict[str, Shape] = {
         "embedded": ("texts", "new", size.width),
@@ -41,10 +42,8 @@ def text_graph(variables: Variables, size: Architecture) -> Model:
     outputs: dict[str, Shape] = {
         "logits": ("texts", "rows", size.vocabulary),
         "present": (*past, "all", size.head_width),
+        "scores": (len(layers.scores), "all new", "audio"),
     }
-    if layers.scores:
-        graph.node("Concat", *layers.scores, axis=0, name="scores")
-        outputs["scores"] = len(layers.scores), "all new", "audio"
     return graph.serialized(inputs, outputs, integers=("rows",))
 
 

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,6 @@ from worker.engines.whisper.words import (
     Piece,
     mean_confidence,
     spelling,
-    spread_words,
     timed_words,
     word_groups,
 )
@@ -105,21 +105,7 @@ def test_confidence_is_the_product_over_the_letters() -> None:
     words = timed_words(spelled, alignments, [0.8, 0.5, 0.03, 0.7], first_token=0, length_samples=9000)
     assert [word.confidence for word in words] == [0.4, 0.7]
     assert mean_confidence(words) == pytest.approx(0.55)
-
-
-def test_words_without_alignment_have_no_confidence() -> None:
-    words = spread_words(spelling(pieces(" one", " two")), 1500)
-    assert [word.confidence for word in words] == [None, None]
-    assert mean_confidence(words) is None
-
-
-def test_spread_words_fills_the_audio_in_proportion_to_the_letters() -> None:
-    words = spread_words(spelling(pieces(" one", " seventeen", ".")), 1500)
-    assert [(word.text + word.mark, word.start_samples, word.end_samples) for word in words] == [
-        (" one", 0, 400),
-        (" seventeen.", 400, 1500),
-    ]
-    assert spread_words(spelling([]), 1500) == ()
+    assert mean_confidence([replace(word, confidence=None) for word in words]) is None
 
 
 @given(st.lists(st.sampled_from([" a", "b", " «", "»", ",", " -", "語", "'s", " 12"]), max_size=12))
@@ -127,7 +113,7 @@ def test_no_piece_is_lost_or_moved(texts: list[str]) -> None:
     spelled = spelling(pieces(*texts))
     found = [*spelled.lead, *(piece for word in spelled.words for piece in word)]
     assert [piece.text for piece in found] == texts
-    words = spread_words(spelled, 16_000)
+    words = timed_words(spelled, [], [1.0] * len(texts), first_token=0, length_samples=16_000)
     lead = "".join(piece.text for piece in spelled.lead)
     assert (lead + "".join(word.text + word.mark for word in words)) == "".join(texts)
     assert [token for word in words for token in (*word.tokens, *word.mark_tokens)] == list(
