@@ -16,6 +16,7 @@ from tests.speech import SENTENCES, silence, synthesise
 from worker.engines.base import Final, Partial, Timed
 from worker.engines.whisper.engine import WhisperEngine, load
 from worker.engines.whisper.onnx_model.sessions import is_exact
+from worker.engines.whisper.settings import WhisperSettings
 
 ENGLISH = replace(LIVE, language="en")
 
@@ -24,7 +25,8 @@ pytestmark = pytest.mark.skipif(not is_exact(), reason="This processor does not 
 
 @pytest.fixture(scope="module")
 def loaded() -> WhisperEngine:
-    return load(threads=2, slots=3)
+    """The interval of partials is kept on a busy machine."""
+    return load(threads=2, slots=3, settings=WhisperSettings(load_share=0))
 
 
 @pytest.fixture
