@@ -49,8 +49,7 @@ export class FileTranscription extends Job {
     session.start({ sample_rate: sampleRate, ...this.options });
     const pieceSamples = Math.ceil(sampleRate / FILE_PIECES_PER_SECOND);
     for (let sent = 0; sent < pcm.length && !this.isOver; sent += pieceSamples) {
-      session.write(pcm.slice(sent, sent + pieceSamples).buffer);
-      await session.room();
+      await session.send(pcm.slice(sent, sent + pieceSamples).buffer);
     }
     if (this.isOver) return;
     session.stop();

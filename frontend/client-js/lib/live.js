@@ -73,7 +73,7 @@ export class LiveTranscription {
    */
   async write(pcm) {
     const buffer = pcm instanceof ArrayBuffer ? pcm : /** @type {ArrayBuffer} */ (pcm.slice().buffer);
-    while (!this.#isOver && !this.session.write(buffer)) await this.session.room();
+    await this.session.send(buffer);
   }
 
   /** Makes the text of all audio so far final. */
@@ -88,7 +88,6 @@ export class LiveTranscription {
 
   /** Ends the session at once, without its remaining text. */
   close() {
-    this.session.cancel();
     this.#end(null);
   }
 
@@ -113,6 +112,7 @@ export class LiveTranscription {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#error = error;
+    this.session.cancel();
     this.connection.close();
     for (const wake of this.#waiting.splice(0)) wake();
   }

@@ -75,6 +75,16 @@ export class LiveSession {
     return taken;
   }
 
+  /**
+   * Writes audio as soon as there is room for it.
+   *
+   * @param {ArrayBuffer} pcm
+   * @returns {Promise<void>} resolves when it was accepted; at once after the end
+   */
+  async send(pcm) {
+    while (!this.write(pcm)) await this.room();
+  }
+
   /** Detects a connection that is dead without a close event, for example after the network has gone. */
   probe() {
     const { silentMs, heardAtMs } = this.connection;
