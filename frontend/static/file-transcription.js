@@ -8,9 +8,13 @@ import * as wording from "./wording.js";
 
 /** Half a second: a file need not be sent in the small pieces of a live recording. */
 const FILE_PIECES_PER_SECOND = 2;
+/** A file is decoded in long windows, several at a time, which take turns with those of other files. */
+const SILENCE_LIMIT_MS = 300000;
 
 /** @extends {Job<LiveSession | FileRequest>} */
 export class FileTranscription extends Job {
+  silenceLimitMs = SILENCE_LIMIT_MS;
+
   /** @param {Blob} file */
   async start(file) {
     this.observer.onPhase("file");
@@ -46,7 +50,7 @@ export class FileTranscription extends Job {
     this.document.saved.durationS = pcm.length / sampleRate;
     this.document.saved.peaks = peaksOf(pcm, sampleRate);
     const session = this.newSession(LiveSession);
-    session.start({ sample_rate: sampleRate, ...this.options });
+    session.start({ sample_rate: sampleRate, recording: true, ...this.options });
     const pieceSamples = Math.ceil(sampleRate / FILE_PIECES_PER_SECOND);
     for (let sent = 0; sent < pcm.length && !this.isOver; sent += pieceSamples) {
       await session.send(pcm.slice(sent, sent + pieceSamples).buffer);

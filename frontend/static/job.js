@@ -22,6 +22,8 @@ const SILENCE_LIMIT_MS = 30000;
 
 /** @template {import("./lib/session.js").LiveSession | import("./lib/session.js").FileRequest} Session */
 export class Job {
+  silenceLimitMs = SILENCE_LIMIT_MS;
+
   /**
    * @param {TranscriptDocument} document
    * @param {object} parts
@@ -50,7 +52,7 @@ export class Job {
   /** From now on an answer of the server is expected. */
   expectAnswer() {
     clearTimeout(this.silenceTimer);
-    this.silenceTimer = setTimeout(() => this.end({ message: wording.NO_ANSWER }), SILENCE_LIMIT_MS);
+    this.silenceTimer = setTimeout(() => this.end({ message: wording.NO_ANSWER }), this.silenceLimitMs);
   }
 
   /** @param {boolean} isLost whether the session has no connection and waits for a new one */

@@ -46,5 +46,6 @@ test("all audio of a long file is sent, and in order", async () => {
   assert.equal(trouble, undefined);
   assert.equal(document.saved.segments[0].text, "120 seconds");
   const audio = server.received.filter((content) => content instanceof ArrayBuffer);
+  assert.equal(server.received[0].recording, true);
   assert.deepEqual(Buffer.concat(audio.map((piece) => Buffer.from(piece))), Buffer.from(pcm.buffer));
 });
