@@ -57,7 +57,7 @@ export class FileTranscription extends Job {
     }
     if (this.isOver) return;
     session.stop();
-    this.expectAnswer();
+    this.expectAnswer(true);
   }
 
   /** @param {Blob} file */

@@ -39,26 +39,29 @@ export class Job {
     this.options = options;
     this.observer = observer;
     this.isOver = false;
+    this.isAnswerDue = false;
     this.silenceTimer = 0;
     /** @type {Session | null} */
     this.session = null;
   }
 
-  /** An event has come: if an answer is expected, the next one may take as long again. */
-  hear() {
-    if (this.silenceTimer) this.expectAnswer();
+  /** @param {boolean} isDue whether the server has been sent all audio, so that the rest of the text must follow */
+  expectAnswer(isDue) {
+    this.isAnswerDue = isDue;
+    this.hear();
   }
 
-  /** From now on an answer of the server is expected. */
-  expectAnswer() {
+  /** The next event may take as long again. */
+  hear() {
     clearTimeout(this.silenceTimer);
+    if (!this.isAnswerDue) return;
     this.silenceTimer = setTimeout(() => this.end({ message: wording.NO_ANSWER }), this.silenceLimitMs);
   }
 
   /** @param {boolean} isLost whether the session has no connection and waits for a new one */
   reconnecting(isLost) {
-    if (this.silenceTimer && isLost) clearTimeout(this.silenceTimer);
-    else if (this.silenceTimer) this.expectAnswer();
+    if (isLost) clearTimeout(this.silenceTimer);
+    else this.hear();
     this.observer.onReconnecting(isLost);
   }
 

@@ -139,7 +139,7 @@ export class LiveRecording extends Job {
       void this.feed();
     });
     this.session = null;
-    clearTimeout(this.silenceTimer);
+    this.expectAnswer(false);
     return trouble;
   }
 
@@ -163,7 +163,7 @@ export class LiveRecording extends Job {
   sendStop(session) {
     this.hasSentStop = true;
     session.stop();
-    this.expectAnswer();
+    this.expectAnswer(true);
   }
 
   /** @param {Record<string, any>} event */

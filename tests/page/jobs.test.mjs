@@ -3,10 +3,12 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 
-import { Server } from "./server.mjs";
+import { Server, until } from "./server.mjs";
 
 const page = (name) => import(`${process.env.STATIC}/${name}`);
 const { FileTranscription } = await page("file-transcription.js");
+const { AudioLog } = await page("audio-log.js");
+const { LiveRecording } = await page("live-recording.js");
 const { TranscriptDocument } = await page("transcript-document.js");
 const { Connection } = await page("lib/connection.js");
 
@@ -26,17 +28,36 @@ function connect(server) {
   return jobs;
 }
 
+/** What a job reports, in order. */
+function observerOf(seen, onEnd) {
+  return { onPhase() {}, onEvent() {}, onEnd, onReconnecting: (isLost) => seen.push(isLost), onLevel() {}, onProgress() {} };
+}
+
 /** Transcribes samples as a file. */
 async function transcribed(server, pcm) {
   const jobs = connect(server);
   const document = newDocument("file");
   await jobs.connection.whenOpen();
   const trouble = await new Promise((onEnd) => {
-    const observer = { onPhase() {}, onEvent() {}, onEnd, onReconnecting() {}, onLevel() {}, onProgress() {} };
-    jobs.job = new FileTranscription(document, { ...jobs, limits: LIMITS, options: { mode: "transcribe" } }, observer);
+    const parts = { ...jobs, limits: LIMITS, options: { mode: "transcribe" } };
+    jobs.job = new FileTranscription(document, parts, observerOf([], onEnd));
     void jobs.job.sendSamples(pcm);
   });
   return { document, trouble };
+}
+
+/** A recording whose microphone has been stopped after so many seconds, with what it reports. */
+function stoppedRecording(server, seconds) {
+  const jobs = connect(server);
+  const seen = [];
+  const parts = { ...jobs, limits: LIMITS, options: {}, storage: null };
+  const job = new LiveRecording(newDocument("recording"), parts, observerOf(seen, (trouble) => seen.push(trouble ?? "ended")));
+  jobs.job = job;
+  job.log = new AudioLog(null, "d", LIMITS.sampleRate);
+  job.log.append(new ArrayBuffer(2 * seconds * LIMITS.sampleRate));
+  job.isStopped = true;
+  void job.serve(job.log);
+  return { job, jobs, seen };
 }
 
 test("all audio of a long file is sent, and in order", async () => {
@@ -48,4 +69,21 @@ test("all audio of a long file is sent, and in order", async () => {
   const audio = server.received.filter((content) => content instanceof ArrayBuffer);
   assert.equal(server.received[0].recording, true);
   assert.deepEqual(Buffer.concat(audio.map((piece) => Buffer.from(piece))), Buffer.from(pcm.buffer));
+});
+
+test("an answer is due only after all audio was sent, also in a second session", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const server = new Server();
+  let sessions = 0;
+  server.onMessage = (message, socket) => {
+    if (message.type === "start") sessions++;
+    if (message.type === "stop") socket.answer({ type: "error", code: "internal_error", message: "Incident 1.", seq: 2 });
+    return message.type === "stop" || (sessions === 2 && message instanceof ArrayBuffer);
+  };
+  const { job } = stoppedRecording(server, 60);
+  await until(() => (t.mock.timers.tick(100), sessions === 2));
+  await until(() => job.session?.isServed && !job.session.hasRoom);
+  t.mock.timers.tick(40000);
+  assert.ok(!job.isOver, "the server has not had all audio");
+  job.end();
 });
