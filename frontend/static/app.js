@@ -255,8 +255,8 @@ function togglePanel(buttonId, panelId) {
 }
 
 function pressRecord() {
-  if (keyForm.isShown) return keyForm.show(true);
-  if (jobs.phase === "idle") record();
+  if (jobs.phase === "idle" && keyForm.isShown) keyForm.show(true);
+  else if (jobs.phase === "idle") record();
   else if (jobs.phase === "recording") jobs.stop();
   else if (jobs.phase !== "finishing" || isReconnecting) jobs.cancel();
 }

@@ -5,8 +5,10 @@ import re
 from playwright.async_api import expect
 
 from tests.browser.conftest import OpenPage
+from tests.browser.test_resuming import recording
 from tests.keys import KeyList
 from tests.stack import Stack
+from tests.wire import wire_to
 
 
 async def test_page_asks_for_the_key_and_keeps_it_while_the_tab_lives(
@@ -43,3 +45,22 @@ async def test_page_remembers_the_key_if_asked(keyed_stack: Stack, key_list: Key
     again = await page.context.new_page()
     await again.goto(keyed_stack.web_url)
     await expect(again.locator("#link-state")).to_have_text("Connected")
+
+
+async def test_recording_can_be_stopped_while_the_page_asks_for_a_key(
+    keyed_stack: Stack, key_list: KeyList, open_page: OpenPage
+) -> None:
+    async with wire_to(keyed_stack.settings.server.http_port) as wire:
+        page = await open_page(f"http://127.0.0.1:{wire.port}")
+        await page.get_by_label("API key").fill(key_list.keys["anna"])
+        await page.keyboard.press("Enter")
+        await recording(page)
+        await page.evaluate("sessionStorage.setItem('voxtral-key', 'wrong')")
+        wire.cut()
+        await expect(page.locator("#link-state")).to_have_text("A key is required")
+        await page.get_by_role("button", name="Stop").click()
+        await expect(page.get_by_role("button", name="Transcribe later")).to_be_enabled()
+        await page.get_by_label("API key").fill(key_list.keys["anna"])
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("log")).to_contain_text("seconds")
+        await expect(page.get_by_role("button", name="Start recording")).to_be_visible()
