@@ -106,6 +106,7 @@ export class LiveRecording extends Job {
         await new Promise((resolve) => (this.wake = () => resolve(undefined)));
         continue;
       }
+      if (!this.connection.isOpen) this.observer.onReconnecting(true);
       await this.connection.untilOpen();
       if (this.isOver) return;
       const trouble = await this.runSession(log, fromBytes);

@@ -177,6 +177,21 @@ async def test_recording_can_begin_without_the_server(stack: Stack, open_page: O
     await expect(page.get_by_role("log")).to_contain_text("seconds")
 
 
+async def test_recording_that_began_without_the_server_can_be_ended(wire: Wire, open_page: OpenPage) -> None:
+    page = await open_page(f"http://127.0.0.1:{wire.port}", service_workers="allow")
+    await page.evaluate(UNTIL_CACHED)
+    await expect(page.get_by_role("status")).to_have_text("Connected")
+    wire.refuses = True
+    wire.cut()
+    await expect(page.get_by_role("status")).to_have_text(re.compile("Not connected"))
+    await page.get_by_role("button", name="Start recording").click()
+    await expect(page).to_have_title(re.compile(r"^● 0:01 "))
+    await page.get_by_role("button", name="Stop").click()
+    await page.get_by_role("button", name="Transcribe later").click()
+    await expect(page.get_by_role("button", name="Start recording")).to_be_visible()
+    await expect(page.locator("#documents")).to_contain_text("Not finished")
+
+
 async def test_recording_is_transcribed_later_if_the_server_stays_away(stack: Stack, open_page: OpenPage) -> None:
     page = await open_page(stack.web_url)
     await recording(page)
