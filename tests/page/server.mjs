@@ -74,3 +74,8 @@ export class Server {
 export async function until(condition) {
   while (!condition()) await new Promise(setImmediate);
 }
+
+/** Waits for everything that is due now, and for what it makes due. */
+export async function turns() {
+  for (let turn = 0; turn < 10; turn++) await new Promise(setImmediate);
+}

@@ -45,6 +45,8 @@ export class Connection {
     this.heardAtMs = 0;
     this.putToSleep = false;
     this.lockedOut = false;
+    /** Whether it was ended for good. */
+    this.isClosed = false;
     /** @type {((isOpen: boolean) => void)[]} */
     this.waiting = [];
     /** @type {(() => void)[]} */
@@ -64,12 +66,13 @@ export class Connection {
   /** Opens the socket now, unless it is open or opening. */
   async connect() {
     clearTimeout(this.retryTimer);
-    if (this.socket || this.looking) return;
+    if (this.socket || this.looking || this.isClosed) return;
     this.looking = true;
     this.putToSleep = this.lockedOut = false;
     this.handlers.onState("connecting");
     try {
       const url = await this.findUrl();
+      if (this.isClosed) return;
       this.lockedOut = this.findKey() === "";
       if (this.lockedOut) this.closed(false);
       else this.open(url);
@@ -132,6 +135,7 @@ export class Connection {
 
   /** Ends the connection for good. */
   close() {
+    this.isClosed = true;
     clearInterval(this.pingTimer);
     clearTimeout(this.retryTimer);
     this.abandon();
@@ -144,7 +148,7 @@ export class Connection {
    * @returns {Promise<boolean>}
    */
   whenOpen() {
-    if (this.isOpen) return Promise.resolve(true);
+    if (this.isOpen || this.isClosed) return Promise.resolve(this.isOpen);
     void this.connect();
     return new Promise((resolve) => this.waiting.push(resolve));
   }
@@ -191,6 +195,7 @@ export class Connection {
     clearTimeout(this.openTimer);
     this.settle(false);
     if (wasOpen) this.handlers.onLost();
+    if (this.isClosed) return;
     if (this.lockedOut) return this.handlers.onState("locked");
     if (this.putToSleep) return this.handlers.onState("asleep");
     const ceiling = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.failures++);
