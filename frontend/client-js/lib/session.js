@@ -7,8 +7,8 @@ import { Resumption } from "./resumption.js";
 const ATTEMPT_LIMIT_MS = 5000;
 /** While audio arrives the server confirms it twice a second; after this long without a message the page sends a ping. */
 const PROBE_AFTER_MS = 3000;
-/** A server that has sent nothing for this long is considered dead. */
-const DEAD_SERVER_MS = 10000;
+/** A server that has sent nothing for this long after the ping is considered dead. */
+const PING_LIMIT_MS = 7000;
 
 const CONNECTION_LOST = "The connection to the server was lost.";
 
@@ -89,10 +89,11 @@ export class LiveSession {
   probe() {
     const { silentMs, heardAtMs } = this.connection;
     if (silentMs < PROBE_AFTER_MS) return;
+    const nowMs = performance.now();
     if (this.probedAtMs < heardAtMs) {
-      this.probedAtMs = performance.now();
+      this.probedAtMs = nowMs;
       this.connection.send({ type: "ping" });
-    } else if (silentMs > DEAD_SERVER_MS && !this.memory.outbox.isFull) {
+    } else if (nowMs - this.probedAtMs > PING_LIMIT_MS && !this.memory.outbox.isFull) {
       // With a full outbox the server may have stopped reading, and then it answers nothing.
       this.happens("silent");
     }
