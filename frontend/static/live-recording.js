@@ -64,6 +64,7 @@ export class LiveRecording extends Job {
         onChunk: (pcm) => this.take(pcm),
         onLevel: (peak) => this.observer.onLevel(this.isPaused ? 0 : peak),
         onLost: () => this.microphoneLost(),
+        onInterrupted: () => this.observer.onEvent({ type: "warning", message: wording.MICROPHONE_INTERRUPTED }),
       });
     } catch (error) {
       return this.end({ message: wording.microphoneTrouble(error), retry_after_s: 0 });

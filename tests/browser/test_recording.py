@@ -17,6 +17,16 @@ ASKED_SCRIPT = """
     };
 """
 
+CONTEXTS_SCRIPT = """
+    window.contexts = [];
+    window.AudioContext = class extends AudioContext {
+        constructor(...options) {
+            super(...options);
+            window.contexts.push(this);
+        }
+    };
+"""
+
 FACTS_SCRIPT = """() => {
     window.facts = [];
     const facts = document.getElementById("facts");
@@ -85,3 +95,26 @@ async def test_chosen_microphone_is_used_and_remembered(stack: Stack, open_page:
     (asked,) = await page.evaluate("asked")
     assert device in str(asked)
     await page.get_by_role("button", name="Stop").click()
+
+
+async def test_recording_continues_after_the_system_has_interrupted_it(stack: Stack, open_page: OpenPage) -> None:
+    page = await open_page(stack.web_url)
+    await page.add_init_script(CONTEXTS_SCRIPT)
+    await page.reload()
+    await recording(page)
+    await page.evaluate("contexts[0].suspend()")
+    await expect(page.get_by_role("alert")).to_contain_text("interrupted the microphone")
+    await page.wait_for_function("contexts[0].state === 'running'")
+    await page.get_by_role("button", name="Stop").click()
+    await expect(page.get_by_role("log")).to_contain_text("seconds")
+    assert await page.evaluate("contexts.map(({ state }) => state)") == ["closed"]
+
+
+async def test_microphone_that_cannot_be_read_is_freed(stack: Stack, open_page: OpenPage) -> None:
+    page = await open_page(stack.web_url)
+    await page.add_init_script(CONTEXTS_SCRIPT + "AudioWorklet.prototype.addModule = () => Promise.reject('no');")
+    await page.reload()
+    await expect(page.get_by_role("status")).to_have_text("Connected")
+    await page.get_by_role("button", name="Start recording").click()
+    await expect(page.get_by_role("alert")).to_contain_text("could not be started")
+    assert await page.evaluate("contexts.map(({ state }) => state)") == ["closed"]

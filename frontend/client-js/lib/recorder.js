@@ -8,11 +8,16 @@ const MAX_RATE_HZ = 48000;
 /** How long the audio may take to start. Firefox never starts it on a computer without an audio output. */
 const START_LIMIT_MS = 10000;
 
+/** How long the last samples may take. An audio context that the system interrupts meanwhile delivers nothing. */
+const STOP_LIMIT_MS = 1000;
+
 /**
  * @typedef {object} RecorderHandlers
  * @property {(pcm: ArrayBuffer) => void} onChunk s16le, mono, at `Recorder.sampleRate`
  * @property {(peak: number) => void} onLevel 0 to 1, once for each chunk
  * @property {() => void} onLost the device was unplugged, or its permission withdrawn
+ * @property {() => void} [onInterrupted] the system has stopped the audio, for example for a phone call; it continues when the
+ *   system permits it
  */
 
 export class Recorder {
@@ -29,8 +34,11 @@ export class Recorder {
     const stream = await navigator.mediaDevices.getUserMedia({
       audio: { ...CONSTRAINTS, ...(deviceId && { deviceId: { exact: deviceId } }) },
     });
+    /** @type {AudioContext | null} */
+    let context = null;
     try {
-      const { context, source } = connectSource(stream, sampleRate);
+      const connected = connectSource(stream, sampleRate);
+      context = connected.context;
       await resumed(context);
       await context.audioWorklet.addModule(new URL("recorder-worklet.js", import.meta.url));
       const chunkSamples = Math.round((chunkSize * context.sampleRate) / sampleRate);
@@ -40,10 +48,11 @@ export class Recorder {
         channelCountMode: "explicit",
         processorOptions: { chunkSamples },
       });
-      source.connect(node);
+      connected.source.connect(node);
       return new Recorder(stream, context, node, handlers);
     } catch (error) {
       stopTracks(stream);
+      void context?.close();
       throw error;
     }
   }
@@ -59,6 +68,8 @@ export class Recorder {
     this.context = context;
     this.node = node;
     this.sampleRate = context.sampleRate;
+    /** @type {Promise<void> | null} */
+    this.stopped = null;
     /** @type {Promise<void>} */
     this.ended = new Promise((resolve) => {
       node.port.onmessage = ({ data }) => {
@@ -68,13 +79,23 @@ export class Recorder {
       };
     });
     stream.getAudioTracks()[0].addEventListener("ended", handlers.onLost);
+    context.addEventListener("statechange", () => {
+      if (this.stopped || context.state === "running" || context.state === "closed") return;
+      handlers.onInterrupted?.();
+      context.resume().catch(() => {}); // not permitted yet: another change of the state follows
+    });
   }
 
   /** Delivers the remaining samples, then frees the microphone. */
-  async stop() {
+  stop() {
+    this.stopped ??= this.free();
+    return this.stopped;
+  }
+
+  async free() {
     if (this.context.state === "running") {
       this.node.port.postMessage("stop");
-      await this.ended;
+      await Promise.race([this.ended, new Promise((resolve) => setTimeout(resolve, STOP_LIMIT_MS))]);
     }
     stopTracks(this.stream);
     if (this.context.state !== "closed") await this.context.close();
@@ -100,7 +121,12 @@ function connectSource(stream, sampleRate) {
     void context.close();
     context = new AudioContext({ sampleRate: MAX_RATE_HZ });
   }
-  return { context, source: context.createMediaStreamSource(stream) };
+  try {
+    return { context, source: context.createMediaStreamSource(stream) };
+  } catch (error) {
+    void context.close();
+    throw error;
+  }
 }
 
 /**
@@ -116,9 +142,6 @@ async function resumed(context) {
   });
   try {
     await Promise.race([context.resume(), late]);
-  } catch (error) {
-    void context.close();
-    throw error;
   } finally {
     clearTimeout(timer);
   }
