@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from playwright.async_api import Dialog, expect
 
 from tests.browser.conftest import OpenPage
@@ -26,6 +27,17 @@ CONTEXTS_SCRIPT = """
         }
     };
 """
+
+TRACKS_SCRIPT = """async ([url, options]) => {
+    const { MicrophoneTranscription } = await import("./lib/index.js");
+    const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    navigator.mediaDevices.getUserMedia = async (constraints) => (window.stream = await ask(constraints));
+    try {
+        for await (const event of await MicrophoneTranscription.start(url, options));
+    } catch (error) {
+        return error.message;
+    }
+}"""
 
 FACTS_SCRIPT = """() => {
     window.facts = [];
@@ -118,3 +130,12 @@ async def test_microphone_that_cannot_be_read_is_freed(stack: Stack, open_page: 
     await page.get_by_role("button", name="Start recording").click()
     await expect(page.get_by_role("alert")).to_contain_text("could not be started")
     assert await page.evaluate("contexts.map(({ state }) => state)") == ["closed"]
+
+
+@pytest.mark.parametrize(("url", "trouble"), [(None, "klingon"), ("127.0.0.1:8000", "URL")])
+async def test_transcription_of_the_microphone_that_fails_frees_it(
+    stack: Stack, open_page: OpenPage, url: str | None, trouble: str
+) -> None:
+    page = await open_page(stack.web_url)
+    assert trouble in await page.evaluate(TRACKS_SCRIPT, [url or stack.web_url, {"language": "klingon"}])
+    await page.wait_for_function("stream.getTracks().every(({ readyState }) => readyState === 'ended')")

@@ -25,6 +25,10 @@ export class LiveTranscription {
   #isOver = false;
   /** @type {TranscriptionError | null} */
   #error = null;
+  /** @type {() => void} */
+  #resolveEnded = () => {};
+  /** Resolves when the session has ended, for whatever reason. @type {Promise<void>} */
+  ended = new Promise((resolve) => (this.#resolveEnded = resolve));
 
   /**
    * Connects and starts a session.
@@ -114,6 +118,7 @@ export class LiveTranscription {
     this.#error = error;
     this.session.cancel();
     this.connection.close();
+    this.#resolveEnded();
     for (const wake of this.#waiting.splice(0)) wake();
   }
 }

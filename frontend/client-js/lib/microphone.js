@@ -5,7 +5,7 @@ import { Recorder } from "./recorder.js";
 
 const FORMAT = { sampleRate: 16000, chunkSize: 1024 };
 
-/** A live transcription whose audio is the microphone's until it is stopped. */
+/** A live transcription whose audio is the microphone's until it is stopped. Its end frees the microphone. */
 export class MicrophoneTranscription extends LiveTranscription {
   /** @type {Recorder} */
   #recorder;
@@ -18,7 +18,8 @@ export class MicrophoneTranscription extends LiveTranscription {
    * @param {string} url the address of the service
    * @param {import("./live.js").LiveOptions & Record<string, unknown> & {deviceId?: string}} [options] `deviceId` of the
    *   microphone, and those of `LiveTranscription`
-   * @returns {Promise<MicrophoneTranscription>} rejects with the DOMException of `getUserMedia`
+   * @returns {Promise<MicrophoneTranscription>} rejects with the DOMException of `getUserMedia`, or a
+   *   TypeError for a wrong address
    */
   static async start(url, { deviceId, ...options } = {}) {
     /** @type {MicrophoneTranscription | null} */
@@ -27,7 +28,13 @@ export class MicrophoneTranscription extends LiveTranscription {
       { ...FORMAT, deviceId },
       { onChunk: (pcm) => live && live.#take(pcm), onLevel: () => {}, onLost: () => live?.stop() },
     );
-    live = new MicrophoneTranscription(url, recorder, options);
+    try {
+      live = new MicrophoneTranscription(url, recorder, options);
+    } catch (error) {
+      void recorder.stop();
+      throw error;
+    }
+    void live.ended.then(() => recorder.stop());
     return live;
   }
 
@@ -49,11 +56,5 @@ export class MicrophoneTranscription extends LiveTranscription {
   /** Frees the microphone and ends the audio. The remaining text still arrives. */
   stop() {
     void this.#recorder.stop().then(() => this.#sent.then(() => super.stop()));
-  }
-
-  /** Frees the microphone and ends the session at once. */
-  close() {
-    void this.#recorder.stop();
-    super.close();
   }
 }
