@@ -21,6 +21,7 @@ const STATES = {
   waiting: "Not connected, retrying…",
   ended: "The session has ended",
 };
+const NOT_SAVED = "The server cannot be reached; the transcript was not saved";
 
 /** @param {string} id */
 const element = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
@@ -215,9 +216,13 @@ function refused(message) {
 /** @param {string} form */
 async function saveTranscript(form) {
   const url = new URL(`v1/sessions/${encodeURIComponent(session)}/transcript.${form}`, document.baseURI);
-  const response = await fetch(url, { headers: { authorization: `Bearer ${token}` } });
-  if (response.ok) saveText(`transcript.${form}`, await response.text());
-  else refused((await response.json()).error.message);
+  try {
+    const response = await fetch(url, { headers: { authorization: `Bearer ${token}` } });
+    if (response.ok) saveText(`transcript.${form}`, await response.text());
+    else refused((await response.json()).error.message);
+  } catch {
+    showState("ended", NOT_SAVED);
+  }
 }
 
 for (const button of document.querySelectorAll("#transcript button")) {

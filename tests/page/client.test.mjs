@@ -5,6 +5,7 @@ import { test } from "node:test";
 
 import { Server, turns, until } from "./server.mjs";
 
+const { follow } = await import(`${process.env.STATIC}/lib/event-stream.js`);
 const { LiveTranscription } = await import(`${process.env.STATIC}/lib/live.js`);
 
 async function failureOf(live) {
@@ -43,4 +44,55 @@ test("a transcription whose socket ends before it is authorized fails once, and 
   t.mock.timers.tick(60000);
   await turns();
   assert.equal(server.opened, 1);
+});
+
+/** Answers requests with event streams, and keeps what can be written to each. */
+function streams(t) {
+  const opened = [];
+  t.mock.method(globalThis, "fetch", async (url, { signal }) => {
+    const stream = { signal };
+    const start = (controller) => {
+      stream.write = (text) => controller.enqueue(new TextEncoder().encode(text));
+      signal.addEventListener("abort", () => controller.error(signal.reason));
+    };
+    opened.push(stream);
+    return new Response(new ReadableStream({ start }));
+  });
+  return opened;
+}
+
+test("an event stream without heartbeats is opened again", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const opened = streams(t);
+  const states = [];
+  const handlers = { onEvent() {}, onState: (state) => states.push(state), onEnd: () => states.push("end"), onRefused() {} };
+  const following = follow("http://server", "t", handlers);
+  await turns();
+  t.mock.timers.tick(30000);
+  opened[0].write(":\n\n");
+  await turns();
+  t.mock.timers.tick(30000);
+  await turns();
+  assert.deepEqual(states, ["connecting", "live"]);
+  t.mock.timers.tick(10000);
+  await turns();
+  assert.equal(states.at(-1), "waiting");
+  t.mock.timers.tick(1000);
+  await turns();
+  opened[1].write('data: {"type": "done"}\n\n');
+  await following;
+  assert.deepEqual(states, ["connecting", "live", "waiting", "live", "end"]);
+  assert.ok(opened[1].signal.aborted, "its connection is free");
+});
+
+test("an event stream that is aborted ends without another word", async (t) => {
+  const opened = streams(t);
+  const seen = [];
+  const handlers = { onEvent: () => controller.abort(), onState: (state) => seen.push(state), onEnd: () => seen.push("end") };
+  const controller = new AbortController();
+  const following = follow("http://server", "t", handlers, controller.signal);
+  await turns();
+  opened[0].write('data: {"type": "final"}\n\ndata: {"type": "done"}\n\n');
+  await following;
+  assert.deepEqual([seen, opened.length, opened[0].signal.aborted], [["connecting", "live"], 1, true]);
 });
