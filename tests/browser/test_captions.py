@@ -48,6 +48,48 @@ DRAW_SCRIPT = """
 """
 
 
+FOLLOW_SCRIPT = """
+    async (links) => {
+        await import("./lib/captions-element.js");
+        const captions = document.body.appendChild(document.createElement("voxtral-captions"));
+        captions.addEventListener("end", () => (captions.title = "ended"));
+        for (const link of links) captions.setAttribute("href", link);
+    }
+"""
+
+
+async def test_element_shows_only_the_session_of_its_link_and_each_line_once(stack: Stack, open_page: OpenPage) -> None:
+    with speaking(stack) as speaker, speaking(stack) as other:
+        speaker.say(SECOND)
+        other.say(SECOND * 2)
+        page = await open_page(stack.web_url)
+        first, second = (address(stack, one.session_id, one.token) for one in (speaker, other))
+        await page.evaluate(FOLLOW_SCRIPT, [first, second, first])
+        captions = page.locator("voxtral-captions")
+        lines = captions.locator(".final p")
+        await expect(lines).to_have_text(["1 seconds"])
+        other.stop()
+        speaker.say()
+        await expect(lines).to_have_count(2)
+        await expect(captions).not_to_have_attribute("title", "ended")
+        await expect(captions).to_have_attribute("live", "")
+        await captions.evaluate("(captions, link) => captions.setAttribute('href', link)", second)
+        await expect(lines).to_have_text(["2 seconds"])
+        await expect(captions).to_have_attribute("title", "ended")
+        speaker.stop()
+
+
+async def test_transcript_that_cannot_be_saved_is_reported(stack: Stack, open_page: OpenPage) -> None:
+    with speaking(stack) as speaker:
+        page = await open_page(address(stack, speaker.session_id, speaker.token))
+        speaker.say(SECOND)
+        speaker.stop()
+        await expect(page.get_by_role("button", name="Subtitles")).to_be_visible()
+        await page.context.set_offline(True)
+        await page.get_by_role("button", name="Subtitles").click()
+        await expect(page.get_by_role("status")).to_contain_text("was not saved")
+
+
 @pytest.mark.parametrize("path", ["", "/captions"])
 async def test_committed_words_look_settled_and_the_rest_light(stack: Stack, open_page: OpenPage, path: str) -> None:
     page = await open_page(f"{stack.web_url}{path}")

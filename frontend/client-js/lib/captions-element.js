@@ -27,25 +27,42 @@ export class VoxtralCaptions extends (globalThis.HTMLElement ?? Object) {
     /** @type {Map<number, HTMLElement>} */
     this.open = new Map();
     this.followed = "";
+    this.following = new AbortController();
   }
 
   connectedCallback() {
     this.attributeChangedCallback();
   }
 
+  disconnectedCallback() {
+    this.attributeChangedCallback();
+  }
+
+  /** Follows the session of the link, and no other one; none while the element is in no page. */
   attributeChangedCallback() {
-    const href = this.getAttribute("href");
-    if (!href || !this.isConnected || href === this.followed) return;
+    const href = (this.isConnected && this.getAttribute("href")) || "";
+    if (href === this.followed) return;
     this.followed = href;
-    const link = new URL(href, document.baseURI);
+    this.following.abort();
+    this.following = new AbortController();
+    this.removeAttribute("live");
+    this.finals.replaceChildren();
+    this.dropPartials();
+    if (href) this.follow(new URL(href, document.baseURI));
+  }
+
+  /** @param {URL} link */
+  follow(link) {
     const session = link.searchParams.get("session") ?? "";
     const token = new URLSearchParams(link.hash.slice(1)).get("token") ?? "";
-    void follow(new URL(`v1/sessions/${encodeURIComponent(session)}/events`, link).href, token, {
-      onEvent: (event) => this.followed === href && this.show(event),
-      onState: (state) => this.toggleAttribute("live", state === "live"),
+    const handlers = {
+      onEvent: (/** @type {Record<string, any>} */ event) => this.show(event),
+      onState: (/** @type {string} */ state) => this.toggleAttribute("live", state === "live"),
       onEnd: () => this.tell("end"),
-      onRefused: (message) => this.tell("refused", message),
-    });
+      onRefused: (/** @type {string} */ message) => this.tell("refused", message),
+    };
+    const url = new URL(`v1/sessions/${encodeURIComponent(session)}/events`, link).href;
+    void follow(url, token, handlers, this.following.signal);
   }
 
   /** @param {Record<string, any>} event */
@@ -71,13 +88,17 @@ export class VoxtralCaptions extends (globalThis.HTMLElement ?? Object) {
     if (line) drawText(line, /** @type {any} */ (event));
   }
 
+  dropPartials() {
+    this.partials.replaceChildren();
+    this.open.clear();
+  }
+
   /**
    * @param {string} type
    * @param {string} [detail]
    */
   tell(type, detail) {
-    this.partials.replaceChildren();
-    this.open.clear();
+    this.dropPartials();
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
 }
