@@ -1,5 +1,7 @@
 /** A chosen file as samples, or as base64 for the server to decode. */
 
+import { mixToMono } from "./downmix.js";
+
 /** Above this many compressed bytes, decoding in the browser could use more memory than a phone has. */
 const DECODE_LIMIT_BYTES = 100e6;
 
@@ -14,21 +16,18 @@ export async function decodeFile(file, sampleRate) {
   if (file.size > DECODE_LIMIT_BYTES) return null;
   try {
     const context = new OfflineAudioContext(1, 1, sampleRate);
-    return mixToMono(await context.decodeAudioData(await file.arrayBuffer()));
+    return monoOf(await context.decodeAudioData(await file.arrayBuffer()));
   } catch {
     return null;
   }
 }
 
 /** @param {AudioBuffer} audio */
-function mixToMono(audio) {
+function monoOf(audio) {
   const channels = Array.from({ length: audio.numberOfChannels }, (_, index) => audio.getChannelData(index));
-  const pcm = new Int16Array(audio.length);
-  for (let index = 0; index < pcm.length; index++) {
-    let sum = 0;
-    for (const channel of channels) sum += channel[index];
-    pcm[index] = Math.round(Math.max(-1, Math.min(1, sum / channels.length)) * 32767);
-  }
+  const mono = mixToMono(channels, audio.sampleRate);
+  const pcm = new Int16Array(mono.length);
+  for (let index = 0; index < pcm.length; index++) pcm[index] = Math.round(Math.max(-1, Math.min(1, mono[index])) * 32767);
   return pcm;
 }
 
