@@ -10,7 +10,7 @@
  * @property {string | null} model null while no worker is ready
  * @property {string | null} device
  * @property {{name: string, available: boolean, needs: string}[]} modes
- * @property {string[]} languages ISO 639-1
+ * @property {string[]} languages ISO 639-1; empty while no worker is ready
  * @property {boolean} revises whether a second model can decode finals again
  */
 
@@ -105,7 +105,7 @@ export class OptionsForm {
     this.revise.disabled = !config.revises;
     /** @type {HTMLElement} */ (this.revise.closest("label")).hidden = this.revise.disabled;
     this.showMissing(config);
-    this.listLanguages(config.languages);
+    if (config.model !== null) this.listLanguages(config.languages);
     this.fit();
   }
 
