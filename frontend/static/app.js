@@ -44,6 +44,8 @@ let modelReady = false;
 let linkState = "connecting";
 /** Whether the job has lost its connection and has no new one yet. */
 let isReconnecting = false;
+/** The message about it. */
+let shownLoss = "";
 /** @type {() => void} */
 let again = record;
 
@@ -60,7 +62,7 @@ const connection = new Connection(
     onState: showLink,
     onMessage: (message) => {
       jobs.receive(message);
-      if (message.code === "unauthorized") notice.show(message.message);
+      if (message.code === "unauthorized") showLoss(message.message);
     },
     onLost: () => jobs.lost(),
   },
@@ -77,8 +79,8 @@ const jobs = new Jobs(
       showLink(linkState);
       activity.showLost(isLost);
       if (!jobs.isRecording) return;
-      if (trouble) notice.show(trouble.code ? `${trouble.message} ${wording.CONTINUES}` : wording.OFFLINE);
-      else if (!isLost) notice.hide();
+      if (trouble) showLoss(trouble.code ? `${trouble.message} ${wording.CONTINUES}` : wording.OFFLINE);
+      else if (!isLost) notice.withdraw(shownLoss);
       workspace.draw();
     },
     onLevel: (peak) => activity.showLevel(peak),
@@ -104,9 +106,15 @@ function showLink(state) {
   if (link.textContent !== text) link.textContent = text;
   link.dataset.state = shown;
   element("reconnect").hidden = shown !== "waiting" && shown !== "asleep";
-  if (state === "open" && keyForm.isShown) notice.hide();
+  if (state === "open" && keyForm.isShown) notice.withdraw(shownLoss);
   if (state !== "connecting") keyForm.show(state === "locked");
   if (state === "open") awaitModel();
+}
+
+/** @param {string} message is shown until the connection is there */
+function showLoss(message) {
+  shownLoss = message;
+  notice.show(message);
 }
 
 /**
@@ -200,15 +208,26 @@ async function transcribeAgain() {
 async function addFiles(files) {
   for (const file of files) {
     const made = workspace.create({ name: file.name, kind: "file", mode: options.chosen.mode });
-    try {
-      await storage?.putAudio({ id: made.saved.id, index: 0, blob: file }, { bytes: file.size, sampleRate: 0 });
-    } catch {
-      notice.show(wording.NOT_STORED);
-    }
+    const isStored = await store(made.saved.id, file);
     if (!jobs.job) await workspace.show(made);
     startTranscription(made, file);
+    if (!isStored) notice.show(wording.NOT_STORED);
   }
   await workspace.refresh();
+}
+
+/**
+ * @param {string} id of its document
+ * @param {File} file
+ * @returns {Promise<boolean>} whether this browser keeps it
+ */
+async function store(id, file) {
+  try {
+    await storage?.putAudio({ id, index: 0, blob: file }, { bytes: file.size, sampleRate: 0 });
+  } catch {
+    return false;
+  }
+  return storage !== null;
 }
 
 /**

@@ -27,6 +27,11 @@ export class Notice {
     this.countDown(Math.ceil(retryAfter ?? 0));
   }
 
+  /** Hides a message, unless another one has taken its place. @param {string} message */
+  withdraw(message) {
+    if (this.text.textContent === message) this.hide();
+  }
+
   hide() {
     if (this.root.contains(document.activeElement)) this.next.focus();
     this.root.hidden = true;

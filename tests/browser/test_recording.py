@@ -1,12 +1,14 @@
 """The controls of a recording: pause, the title of the tab, the microphone, and the question before leaving."""
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.async_api import Dialog, expect
 
-from tests.browser.conftest import OpenPage
+from tests.browser.conftest import OpenPage, write_wav
 from tests.browser.test_resuming import recording
+from tests.speech import silence
 from tests.stack import Stack
 
 ASKED_SCRIPT = """
@@ -26,6 +28,10 @@ CONTEXTS_SCRIPT = """
             window.contexts.push(this);
         }
     };
+"""
+
+STORES_NOTHING_SCRIPT = """
+    Object.defineProperty(window, "indexedDB", { value: { open: () => { throw new Error("no storage"); } } });
 """
 
 TRACKS_SCRIPT = """async ([url, options]) => {
@@ -139,3 +145,20 @@ async def test_transcription_of_the_microphone_that_fails_frees_it(
     page = await open_page(stack.web_url)
     assert trouble in await page.evaluate(TRACKS_SCRIPT, [url or stack.web_url, {"language": "klingon"}])
     await page.wait_for_function("stream.getTracks().every(({ readyState }) => readyState === 'ended')")
+
+
+async def test_browser_that_stores_no_audio_is_reported(stack: Stack, open_page: OpenPage, tmp_path: Path) -> None:
+    page = await open_page(stack.web_url)
+    await page.add_init_script(STORES_NOTHING_SCRIPT)
+    await page.reload()
+    await recording(page)
+    warning = page.get_by_role("alert").get_by_text("does not store audio")
+    await expect(warning).to_be_visible()
+    await page.get_by_role("button", name="Stop").click()
+    await expect(page.get_by_role("log")).to_contain_text("seconds")
+    await expect(warning).to_be_visible()
+    await page.get_by_role("button", name="Dismiss").click()
+    write_wav(tmp_path / "talk.wav", silence(2), 16_000)
+    await page.locator("#file").set_input_files(tmp_path / "talk.wav")
+    await expect(page.get_by_role("log")).to_contain_text("2 seconds")
+    await expect(warning).to_be_visible()
