@@ -179,7 +179,7 @@ function record() {
   beginJob();
   const { mode } = options.chosen;
   const made = workspace.create({ name: nameOfRecording(), kind: "recording", mode });
-  jobs.record(made, options.chosen, { deviceId: microphone.value });
+  jobs.record(made, options.chosen, { deviceId: settings.choices.deviceId });
   void workspace.show(made);
 }
 
@@ -190,7 +190,7 @@ async function continueRecording() {
   if (!open || !log || jobs.job) return;
   beginJob();
   workspace.working.set(open.saved.id, open);
-  jobs.record(open, { ...options.chosen, mode: open.saved.mode }, { deviceId: microphone.value, log });
+  jobs.record(open, { ...options.chosen, mode: open.saved.mode }, { deviceId: settings.choices.deviceId, log });
   await workspace.show(open);
 }
 
@@ -252,15 +252,14 @@ function showPhase(phase) {
   toolbar.update(isBusy());
 }
 
-/** Lists the microphones; their names are known once one was allowed. */
+/** Lists the microphones. Some browsers give their names only after one was allowed since the page was loaded. */
 async function listMicrophones() {
   const devices = (await navigator.mediaDevices?.enumerateDevices()) ?? [];
   const named = devices.filter(({ kind, deviceId, label }) => kind === "audioinput" && deviceId !== "default" && label);
+  microphone.replaceChildren(new Option("Default", ""), ...named.map(({ label, deviceId }) => new Option(label, deviceId)));
   const { deviceId: chosen } = settings.choices;
-  microphone.replaceChildren(
-    new Option("Default", ""),
-    ...named.map(({ label, deviceId }) => new Option(label, deviceId, false, deviceId === chosen)),
-  );
+  if (chosen && !named.some(({ deviceId }) => deviceId === chosen)) microphone.append(new Option("Chosen before", chosen));
+  microphone.value = chosen;
 }
 
 /**

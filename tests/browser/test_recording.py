@@ -115,6 +115,26 @@ async def test_chosen_microphone_is_used_and_remembered(stack: Stack, open_page:
     await page.get_by_role("button", name="Stop").click()
 
 
+async def test_microphone_without_a_name_stays_chosen_and_one_that_is_gone_is_replaced(
+    stack: Stack, open_page: OpenPage
+) -> None:
+    page = await open_page(stack.web_url)
+    await page.evaluate("localStorage.setItem('voxtral-settings', JSON.stringify({ deviceId: 'gone' }))")
+    await page.add_init_script(ASKED_SCRIPT + "navigator.mediaDevices.enumerateDevices = async () => [];")
+    await page.reload()
+    await recording(page)
+    assert await page.evaluate("asked") == [{"exact": "gone"}, None]
+    await page.get_by_role("button", name="Stop").click()
+    await expect(page.get_by_role("log")).to_contain_text("seconds")
+    await page.get_by_role("button", name="Options").click()
+    microphone = page.get_by_role("combobox", name="Microphone")
+    await expect(microphone.locator("option:checked")).to_have_text("Chosen before")
+    await microphone.select_option("Default")
+    await recording(page)
+    assert (await page.evaluate("asked"))[2:] == [None]
+    await page.get_by_role("button", name="Stop").click()
+
+
 async def test_recording_continues_after_the_system_has_interrupted_it(stack: Stack, open_page: OpenPage) -> None:
     page = await open_page(stack.web_url)
     await page.add_init_script(CONTEXTS_SCRIPT)

@@ -25,15 +25,13 @@ export class Recorder {
    * Asks for the microphone and starts recording.
    *
    * @param {{sampleRate: number, chunkSize: number, deviceId?: string}} format requested rate in Hz, samples per chunk at
-   *   that rate, and the microphone (by default the browser's)
+   *   that rate, and the microphone (by default, or if it is not connected, the browser's)
    * @param {RecorderHandlers} handlers
    * @returns {Promise<Recorder>} rejects with the DOMException of `getUserMedia`
    */
   static async start({ sampleRate, chunkSize, deviceId }, handlers) {
     if (!navigator.mediaDevices) throw new DOMException("insecure page", "SecurityError");
-    const stream = await navigator.mediaDevices.getUserMedia({
-      audio: { ...CONSTRAINTS, ...(deviceId && { deviceId: { exact: deviceId } }) },
-    });
+    const stream = await openMicrophone(deviceId);
     /** @type {AudioContext | null} */
     let context = null;
     try {
@@ -99,6 +97,21 @@ export class Recorder {
     }
     stopTracks(this.stream);
     if (this.context.state !== "closed") await this.context.close();
+  }
+}
+
+/**
+ * @param {string} [deviceId]
+ * @returns {Promise<MediaStream>}
+ */
+async function openMicrophone(deviceId) {
+  const { mediaDevices } = navigator;
+  if (!deviceId) return mediaDevices.getUserMedia({ audio: CONSTRAINTS });
+  try {
+    return await mediaDevices.getUserMedia({ audio: { ...CONSTRAINTS, deviceId: { exact: deviceId } } });
+  } catch (error) {
+    if (/** @type {Error} */ (error).name !== "OverconstrainedError") throw error;
+    return mediaDevices.getUserMedia({ audio: CONSTRAINTS }); // it is not connected
   }
 }
 
