@@ -2,6 +2,7 @@
 
 import { FileTranscription } from "./file-transcription.js";
 import { LiveRecording } from "./live-recording.js";
+import { hold, release } from "./locks.js";
 
 /** @typedef {import("./transcript-document.js").TranscriptDocument} TranscriptDocument */
 /** @typedef {import("./job.js").Trouble} Trouble */
@@ -116,7 +117,7 @@ export class Jobs {
    * @returns {import("./job.js").JobObserver}
    */
   observer(document) {
-    const release = this.keeper.hold(document.saved.id);
+    void hold(document.saved.id);
     this.keeper.touch(document);
     return {
       onPhase: (phase) => this.setPhase(phase),
@@ -126,7 +127,7 @@ export class Jobs {
       },
       onEnd: (trouble) => {
         this.job = null;
-        release();
+        release(document.saved.id);
         this.keeper.touch(document);
         this.setPhase("idle");
         this.handlers.onEnd(document, trouble);

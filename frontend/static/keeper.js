@@ -1,4 +1,6 @@
-/** Saves documents while they change, and knows which ones another tab is working on. */
+/** Saves documents while they change. */
+
+import { heldIds } from "./locks.js";
 
 const SAVE_MS = 1000;
 /** A long document takes longer to save, and is saved less often: saving takes at most one part in this many of the time. */
@@ -44,31 +46,12 @@ export class Keeper {
     this.pauseMs = Math.max(SAVE_MS, SHARE * (performance.now() - begunMs));
   }
 
-  /**
-   * Marks a document as being worked on in this tab, until the returned function is called or the tab is gone.
-   *
-   * @param {string} id
-   * @returns {() => void}
-   */
-  hold(id) {
-    /** @type {() => void} */
-    let release = () => {};
-    const held = new Promise((resolve) => (release = () => resolve(undefined)));
-    void navigator.locks?.request(lockOf(id), () => held);
-    return release;
-  }
-
   /** Marks documents as interrupted on which no tab works any more. */
   async findInterrupted() {
-    const held = new Set((await navigator.locks?.query())?.held?.map(({ name }) => name));
+    const inUse = await heldIds();
     for (const saved of (await this.storage?.documents()) ?? []) {
-      if (saved.state !== "working" || held.has(lockOf(saved.id))) continue;
+      if (saved.state !== "working" || inUse.has(saved.id)) continue;
       await this.storage?.save({ ...saved, state: "interrupted" });
     }
   }
-}
-
-/** @param {string} id */
-function lockOf(id) {
-  return `voxtral-document-${id}`;
 }

@@ -3,6 +3,8 @@
  * last one. When the audio exceeds the bound, that of the oldest documents is deleted; their text stays.
  */
 
+import { heldIds } from "./locks.js";
+
 /** @typedef {import("./transcript-document.js").Saved} Saved */
 /**
  * @typedef {object} AudioPiece
@@ -15,7 +17,7 @@
 
 const NAME = "voxtral";
 const VERSION = 1;
-/** About four hours of recordings at 16 kHz. */
+/** About four hours of recordings at 16 kHz, and 87 minutes at the 48 kHz of Firefox. */
 const DEFAULT_BOUND_BYTES = 500e6;
 
 export class Storage {
@@ -108,15 +110,16 @@ export class Storage {
   }
 
   /**
-   * Deletes the audio of the oldest documents while there is too much.
+   * Deletes the audio of the oldest documents while there is too much, except of those that a tab works on.
    *
-   * @param {string} [exceptId] the document in progress
+   * @param {string} [exceptId] a document that has just got audio
    */
   async makeRoom(exceptId) {
     let used = await this.usedBytes();
     if (used <= this.boundBytes) return;
+    const inUse = await heldIds();
     for (const { id } of (await this.documents()).reverse()) {
-      const facts = id === exceptId ? undefined : await this.facts(id);
+      const facts = id === exceptId || inUse.has(id) ? undefined : await this.facts(id);
       if (!facts) continue;
       const transaction = this.database.transaction(["audio", "facts"], "readwrite");
       forget(transaction, id);

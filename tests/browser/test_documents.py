@@ -158,20 +158,31 @@ async def test_documents_are_searched_renamed_and_deleted(stack: Stack, open_pag
     await expect(page.get_by_role("log")).to_contain_text("2 seconds")
 
 
-async def test_oldest_audio_is_deleted_first_and_text_stays(stack: Stack, open_page: OpenPage, tmp_path: Path) -> None:
+FILLED = """
+    async () => {
+        const { Storage } = await import("./storage.js");
+        const storage = await Storage.open();
+        storage.boundBytes = 2500;
+        for (const [at, id] of ["a", "b", "c"].entries()) {
+            await storage.save({ id, createdMs: at, name: id, state: "done", segments: [] });
+            const piece = { id, index: 0, blob: new Blob([new Uint8Array(1000)]) };
+            await storage.putAudio(piece, { bytes: 1000, sampleRate: 16000 });
+        }
+        const facts = await Promise.all(["a", "b", "c"].map((id) => storage.facts(id)));
+        return [(await storage.documents()).map(({ id }) => id), facts.map((one) => one?.bytes ?? 0)];
+    }
+"""
+
+
+async def test_oldest_audio_is_deleted_first_and_text_stays(stack: Stack, open_page: OpenPage) -> None:
     page = await connected(await open_page(stack.web_url))
-    kept = await page.evaluate(
-        """async () => {
-            const { Storage } = await import("./storage.js");
-            const storage = await Storage.open();
-            storage.boundBytes = 2500;
-            for (const [at, id] of ["a", "b", "c"].entries()) {
-                await storage.save({ id, createdMs: at, name: id, state: "done", segments: [] });
-                const piece = { id, index: 0, blob: new Blob([new Uint8Array(1000)]) };
-                await storage.putAudio(piece, { bytes: 1000, sampleRate: 16000 });
-            }
-            const facts = await Promise.all(["a", "b", "c"].map((id) => storage.facts(id)));
-            return [(await storage.documents()).map(({ id }) => id), facts.map((one) => one?.bytes ?? 0)];
-        }"""
-    )
-    assert kept == [["c", "b", "a"], [0, 1000, 1000]]
+    assert await page.evaluate(FILLED) == [["c", "b", "a"], [0, 1000, 1000]]
+
+
+async def test_audio_of_a_document_that_another_tab_works_on_is_kept(stack: Stack, open_page: OpenPage) -> None:
+    page = await connected(await open_page(stack.web_url))
+    assert await page.evaluate("async () => (await import('./locks.js')).hold('a')")
+    other = await page.context.new_page()
+    await other.goto(stack.web_url)
+    assert not await other.evaluate("async () => (await import('./locks.js')).hold('a')")
+    assert await other.evaluate(FILLED) == [["c", "b", "a"], [1000, 0, 1000]]
