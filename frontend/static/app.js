@@ -88,13 +88,8 @@ const jobs = new Jobs(
   },
 );
 const activity = new Activity(jobs);
-const workspace = new Workspace(keeper, settings, () => toolbar.update(isBusy()));
+const workspace = new Workspace(keeper, settings, () => toolbar.update());
 const toolbar = new Toolbar(workspace, { onContinue: () => void continueRecording(), onAgain: () => void transcribeAgain() });
-
-/** Whether a job works on the open document. */
-function isBusy() {
-  return workspace.open !== null && workspace.working.has(workspace.open.saved.id);
-}
 
 /** @param {import("./lib/connection.js").LinkState} state */
 function showLink(state) {
@@ -186,10 +181,10 @@ function record() {
 /** Records more into the open document. */
 async function continueRecording() {
   const { open } = workspace;
-  const log = open && storage && (await AudioLog.reopen(storage, open.saved.id, open.saved.peaks));
-  if (!open || !log || jobs.job) return;
+  if (!open || jobs.job || !(await workspace.claim(open))) return;
+  const log = storage && (await AudioLog.reopen(storage, open.saved.id, open.saved.peaks));
+  if (!log || jobs.job) return workspace.release(open);
   beginJob();
-  workspace.working.set(open.saved.id, open);
   jobs.record(open, { ...options.chosen, mode: open.saved.mode }, { deviceId: settings.choices.deviceId, log });
   await workspace.show(open);
 }
@@ -198,7 +193,7 @@ async function continueRecording() {
 async function transcribeAgain() {
   const { open } = workspace;
   const audio = open && (await workspace.audioOf(open.saved.id));
-  if (!open || !audio) return;
+  if (!open || !audio || !(await workspace.claim(open))) return;
   open.clear();
   startTranscription(open, audio);
   await workspace.show(open);
@@ -237,7 +232,6 @@ async function store(id, file) {
 function startTranscription(target, audio) {
   if (!jobs.job) beginJob();
   again = () => void transcribeAgain();
-  workspace.working.set(target.saved.id, target);
   jobs.transcribe(target, options.chosen, audio);
 }
 
@@ -249,7 +243,7 @@ function nameOfRecording() {
 function showPhase(phase) {
   activity.show(phase);
   activity.showLost(isReconnecting);
-  toolbar.update(isBusy());
+  toolbar.update();
 }
 
 /** Lists the microphones. Some browsers give their names only after one was allowed since the page was loaded. */

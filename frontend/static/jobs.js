@@ -2,7 +2,6 @@
 
 import { FileTranscription } from "./file-transcription.js";
 import { LiveRecording } from "./live-recording.js";
-import { hold, release } from "./locks.js";
 
 /** @typedef {import("./transcript-document.js").TranscriptDocument} TranscriptDocument */
 /** @typedef {import("./job.js").Trouble} Trouble */
@@ -117,7 +116,6 @@ export class Jobs {
    * @returns {import("./job.js").JobObserver}
    */
   observer(document) {
-    void hold(document.saved.id);
     this.keeper.touch(document);
     return {
       onPhase: (phase) => this.setPhase(phase),
@@ -127,7 +125,6 @@ export class Jobs {
       },
       onEnd: (trouble) => {
         this.job = null;
-        release(document.saved.id);
         this.keeper.touch(document);
         this.setPhase("idle");
         this.handlers.onEnd(document, trouble);

@@ -1,6 +1,6 @@
 /** Saves documents while they change. */
 
-import { heldIds } from "./locks.js";
+import { heldIds, isHeldHere, tellOthers } from "./tabs.js";
 
 const SAVE_MS = 1000;
 /** A long document takes longer to save, and is saved less often: saving takes at most one part in this many of the time. */
@@ -39,7 +39,10 @@ export class Keeper {
     this.changed.clear();
     const begunMs = performance.now();
     try {
-      for (const { stored } of all) await this.storage?.save(stored);
+      for (const { stored } of all) {
+        await this.storage?.save(stored);
+        if (!isHeldHere(stored.id)) tellOthers(stored.id);
+      }
     } catch (error) {
       this.onTrouble(error);
     }

@@ -3,7 +3,7 @@
  * last one. When the audio exceeds the bound, that of the oldest documents is deleted; their text stays.
  */
 
-import { heldIds } from "./locks.js";
+import { heldIds } from "./tabs.js";
 
 /** @typedef {import("./transcript-document.js").Saved} Saved */
 /**

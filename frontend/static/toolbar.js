@@ -38,9 +38,9 @@ export class Toolbar {
     element("formats").append(...Object.entries(FORMATS).map(([suffix, { label }]) => this.newFormat(suffix, label)));
   }
 
-  /** Shows what can be done with the open document. @param {boolean} isBusy whether a job works on it */
-  update(isBusy) {
-    const { open, player } = this.workspace;
+  /** Shows what can be done with the open document. */
+  update() {
+    const { open, player, isBusy } = this.workspace;
     const saved = open?.saved;
     button("undo").disabled = isBusy || !open?.done.length;
     button("edit").disabled = isBusy;

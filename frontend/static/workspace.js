@@ -5,6 +5,7 @@ import { clock } from "./clock.js";
 import { DocumentView } from "./document-view.js";
 import { History } from "./history.js";
 import { Player } from "./player.js";
+import { heldElsewhere, hold, isHeldHere, listen, release, tellOthers, whenFree } from "./tabs.js";
 import { TranscriptDocument } from "./transcript-document.js";
 
 /** @typedef {import("./transcript-document.js").Saved} Saved */
@@ -24,10 +25,10 @@ export class Workspace {
     this.onOpen = onOpen;
     /** @type {TranscriptDocument | null} */
     this.open = null;
-    /** Documents that a job works on, which may not be the open one. @type {Map<string, TranscriptDocument>} */
-    this.working = new Map();
-    /** Without storage, documents last as long as the page. @type {Map<string, Saved>} */
-    this.unstored = new Map();
+    /** Those made or opened in this tab. Without storage, documents last as long as the page. @type {Map<string, TranscriptDocument>} */
+    this.known = new Map();
+    /** Documents that other tabs work on. @type {Set<string>} */
+    this.elsewhere = new Set();
     /** Deleted documents, while that can be undone. @type {Set<string>} */
     this.hidden = new Set();
     this.name = /** @type {HTMLInputElement} */ (element("name"));
@@ -57,46 +58,83 @@ export class Workspace {
       },
       (id) => void this.openById(id),
     );
+    listen((id) => void this.changedElsewhere(id));
     this.name.addEventListener("change", () => this.change(({ saved }) => (saved.name = this.name.value.trim() || saved.name)));
   }
 
   /**
-   * Opens a new document.
+   * A new document, which this tab works on until `release`.
    *
    * @param {{name: string, kind: "recording" | "file", mode: string}} given
    */
   create(given) {
     const made = TranscriptDocument.create(given, { id: newId(), createdMs: Date.now() });
-    this.working.set(made.saved.id, made);
+    this.known.set(made.saved.id, made);
+    void hold(made.saved.id);
     return made;
+  }
+
+  /**
+   * Takes a document to work on it, until `release`.
+   *
+   * @param {TranscriptDocument} wanted
+   * @returns {Promise<boolean>} false if this tab or another one works on it, or another one has changed it
+   */
+  async claim(wanted) {
+    const { id } = wanted.saved;
+    if (!(await hold(id))) return false;
+    if (this.known.get(id) === wanted) return true;
+    release(id);
+    return false;
+  }
+
+  /** Whether this tab or another one works on the open document. */
+  get isBusy() {
+    const id = this.open?.saved.id;
+    return id !== undefined && (isHeldHere(id) || this.elsewhere.has(id));
   }
 
   /** @param {TranscriptDocument | null} chosen */
   async show(chosen) {
     this.open = chosen;
+    if (chosen) this.known.set(chosen.saved.id, chosen);
     this.view.setEditing(false);
     this.view.show(chosen);
     this.drawFacts();
     this.onOpen();
-    await Promise.all([this.loadAudio(), this.refresh()]);
+    await this.lookElsewhere();
+    if (this.open === chosen) await Promise.all([this.loadAudio(), this.refresh()]);
+  }
+
+  /** Finds out what other tabs work on. */
+  async lookElsewhere() {
+    const before = this.elsewhere;
+    this.elsewhere = await heldElsewhere();
+    for (const id of this.elsewhere) if (!before.has(id)) void whenFree(id).then(() => this.changedElsewhere(id));
+    this.drawFacts();
+    this.onOpen();
+  }
+
+  /** @param {string} id another tab has changed this document, or begun or ended to work on it */
+  async changedElsewhere(id) {
+    if (isHeldHere(id)) return;
+    this.known.delete(id);
+    await this.lookElsewhere();
+    if (this.open?.saved.id === id) await this.openById(id);
+    else await this.refresh();
   }
 
   /** @param {string} id */
   async openById(id) {
     const saved = (await this.all()).find((one) => one.id === id);
-    const known = this.working.get(id) ?? (saved && new TranscriptDocument(saved));
-    if (known) await this.show(known);
+    await this.show(this.known.get(id) ?? (saved ? new TranscriptDocument(saved) : null));
   }
 
   /** @returns {Promise<Saved[]>} the newest first */
   async all() {
     const stored = (await this.keeper.storage?.documents()) ?? [];
-    for (const { saved } of this.working.values()) this.unstored.set(saved.id, saved);
-    const unstored = [...this.unstored.values()].filter(({ id }) => !stored.some((one) => one.id === id));
-    const known = [...this.working.values(), ...(this.open ? [this.open] : [])];
-    const fresh = (/** @type {Saved} */ saved) => known.find((one) => one.saved.id === saved.id)?.saved ?? saved;
-    const all = [...unstored, ...stored].filter(({ id }) => !this.hidden.has(id));
-    return all.map(fresh).sort((a, b) => b.createdMs - a.createdMs);
+    const all = new Map([...stored, ...[...this.known.values()].map(({ saved }) => saved)].map((saved) => [saved.id, saved]));
+    return [...all.values()].filter(({ id }) => !this.hidden.has(id)).sort((a, b) => b.createdMs - a.createdMs);
   }
 
   /** Lists the documents again. */
@@ -108,9 +146,8 @@ export class Workspace {
 
   /** @param {TranscriptDocument} finished a job has ended */
   async release(finished) {
-    this.working.delete(finished.saved.id);
-    this.unstored.set(finished.saved.id, finished.saved);
     await this.keeper.save();
+    release(finished.saved.id);
     if (this.open === finished) {
       this.drawFacts();
       await this.loadAudio();
@@ -120,8 +157,7 @@ export class Workspace {
 
   async loadAudio() {
     const shown = this.open;
-    const isBusy = shown && this.working.has(shown.saved.id);
-    const blob = shown && !isBusy ? await this.audioOf(shown.saved.id) : null;
+    const blob = shown && !this.isBusy ? await this.audioOf(shown.saved.id) : null;
     if (this.open !== shown) return;
     this.player.load(blob, shown?.saved ?? { durationS: 0, peaks: [] });
     this.onOpen();
@@ -146,7 +182,7 @@ export class Workspace {
    * @param {(document: TranscriptDocument) => T} how
    */
   change(how) {
-    if (!this.open) return;
+    if (!this.open || this.elsewhere.has(this.open.saved.id)) return;
     const result = how(this.open);
     this.keeper.touch(this.open);
     this.draw();
@@ -165,10 +201,11 @@ export class Workspace {
     element("document-header").hidden = !saved;
     if (!saved) return;
     if (document.activeElement !== this.name) this.name.value = saved.name;
+    this.name.readOnly = this.elsewhere.has(saved.id);
     const names = new Intl.DisplayNames(["en"], { type: "language" });
     const languages = this.open?.languages.slice(0, 2).map((code) => names.of(code) ?? code);
     const date = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" }).format(saved.createdMs);
-    const length = this.working.has(saved.id) ? "" : clock(saved.durationS); // it grows, and the recorder shows it
+    const length = isHeldHere(saved.id) ? "" : clock(saved.durationS); // it grows, and the recorder shows it
     const facts = [date, length, languages?.join(", "), saved.model];
     element("facts").textContent = facts.filter((fact) => fact).join(" · ");
   }
@@ -185,9 +222,10 @@ export class Workspace {
 
   /** @param {string} id */
   async remove(id) {
-    this.unstored.delete(id);
+    this.known.delete(id);
     this.hidden.delete(id);
     await this.keeper.storage?.remove(id);
+    tellOthers(id);
     if (this.open?.saved.id === id) await this.show(null);
     else await this.refresh();
   }

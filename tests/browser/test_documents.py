@@ -181,8 +181,8 @@ async def test_oldest_audio_is_deleted_first_and_text_stays(stack: Stack, open_p
 
 async def test_audio_of_a_document_that_another_tab_works_on_is_kept(stack: Stack, open_page: OpenPage) -> None:
     page = await connected(await open_page(stack.web_url))
-    assert await page.evaluate("async () => (await import('./locks.js')).hold('a')")
+    assert await page.evaluate("async () => (await import('./tabs.js')).hold('a')")
     other = await page.context.new_page()
     await other.goto(stack.web_url)
-    assert not await other.evaluate("async () => (await import('./locks.js')).hold('a')")
+    assert not await other.evaluate("async () => (await import('./tabs.js')).hold('a')")
     assert await other.evaluate(FILLED) == [["c", "b", "a"], [1000, 0, 1000]]

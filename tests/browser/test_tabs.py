@@ -1,0 +1,56 @@
+"""Several tabs of the page share the documents of one browser."""
+
+import asyncio
+
+from playwright.async_api import Page, expect
+
+from tests.browser.conftest import OpenPage
+from tests.stack import Stack
+
+
+async def opened(page: Page) -> Page:
+    """A tab that shows the only document."""
+    other = await page.context.new_page()
+    await other.goto(page.url)
+    await expect(other.locator("#link-state")).to_have_text("Connected")
+    await other.locator("#documents button").click()
+    return other
+
+
+async def begun(page: Page) -> None:
+    await expect(page.locator("#link-state")).to_have_text("Connected")
+    await page.get_by_role("button", name="Start recording").click()
+    await page.wait_for_function("() => parseFloat(document.querySelector('#activity-text').textContent.slice(2)) >= 1")
+
+
+async def test_document_that_another_tab_works_on_is_shown_but_not_changed(stack: Stack, open_page: OpenPage) -> None:
+    page = await open_page(stack.web_url)
+    await begun(page)
+    other = await opened(page)
+    name = other.get_by_label("Name")
+    await expect(name).to_have_attribute("readonly", "")
+    for action in ("Edit", "Clear", "Delete", "Find"):
+        await expect(other.get_by_role("button", name=action, exact=True)).to_be_disabled()
+    for action in ("Continue", "Transcribe again"):
+        await expect(other.get_by_role("button", name=action)).to_be_hidden()
+    await page.get_by_role("button", name="Stop").click()
+    await expect(other.get_by_role("button", name="Continue")).to_be_visible()
+    await expect(name).not_to_have_attribute("readonly", "")
+    await expect(other.get_by_role("log")).to_contain_text("seconds")
+    await other.get_by_role("button", name="Continue").click()
+    await expect(page.get_by_role("button", name="Edit")).to_be_disabled()
+    await other.close()
+    await expect(page.get_by_role("button", name="Edit")).to_be_enabled()
+
+
+async def test_changes_of_a_document_are_shown_in_other_tabs(stack: Stack, open_page: OpenPage) -> None:
+    page = await open_page(stack.web_url)
+    page.on("dialog", lambda dialog: asyncio.ensure_future(dialog.accept()))
+    await begun(page)
+    await page.get_by_role("button", name="Stop").click()
+    await expect(page.get_by_role("button", name="Continue")).to_be_visible()
+    other = await opened(page)
+    await expect(other.get_by_role("button", name="Continue")).to_be_visible()
+    await other.get_by_label("Name").fill("Another name")
+    await other.keyboard.press("Enter")
+    await expect(page.get_by_label("Name")).to_have_value("Another name")
