@@ -189,12 +189,12 @@ async function continueRecording() {
   await workspace.show(open);
 }
 
-/** Transcribes the audio of the open document from its beginning; the text before can be brought back by undo. */
+/** Transcribes the audio of the open document from its beginning. */
 async function transcribeAgain() {
   const { open } = workspace;
   const audio = open && (await workspace.audioOf(open.saved.id));
   if (!open || !audio || !(await workspace.claim(open))) return;
-  open.clear();
+  open.startAgain();
   startTranscription(open, audio);
   await workspace.show(open);
 }

@@ -1,6 +1,7 @@
 /** Saves documents while they change. */
 
 import { heldIds, isHeldHere, tellOthers } from "./tabs.js";
+import { interrupted } from "./transcript-document.js";
 
 const SAVE_MS = 1000;
 /** A long document takes longer to save, and is saved less often: saving takes at most one part in this many of the time. */
@@ -54,7 +55,7 @@ export class Keeper {
     const inUse = await heldIds();
     for (const saved of (await this.storage?.documents()) ?? []) {
       if (saved.state !== "working" || inUse.has(saved.id)) continue;
-      await this.storage?.save({ ...saved, state: "interrupted" });
+      await this.storage?.save(interrupted(saved));
     }
   }
 }

@@ -34,6 +34,7 @@ import { withSpeakers } from "./turns.js";
  * @property {Segment[]} segments
  * @property {Record<string, string>} speakers names by label
  * @property {number[]} peaks 0 to 255, one for each `PEAK_S` of audio
+ * @property {Pick<Saved, "segments" | "state" | "model">} [former] what it was, until its audio is transcribed again
  */
 
 /** Audio for one bar of the waveform. */
@@ -188,12 +189,21 @@ export class TranscriptDocument {
   finish() {
     this.lose();
     this.saved.state = "done";
+    delete this.saved.former;
   }
 
-  /** Work on it ended before all its audio was transcribed. */
+  /** Work on it ended before all its audio was transcribed: the text that is being replaced comes back. */
   interrupt() {
     this.lose();
-    this.saved.state = "interrupted";
+    if (this.saved.former?.segments.length) this.done.pop();
+    this.saved = interrupted(this.saved);
+  }
+
+  /** Its audio is transcribed again: the text is kept until then; afterwards, `undo` brings it back. */
+  startAgain() {
+    const { segments, state, model } = this.saved;
+    this.clear();
+    Object.assign(this.saved, { former: { segments, state, model }, state: "working" });
   }
 
   /**
@@ -299,4 +309,14 @@ export class TranscriptDocument {
   shifted(word) {
     return { ...word, start: this.offset + word.start, end: this.offset + word.end };
   }
+}
+
+/**
+ * What is left of a document when work on it has ended too early.
+ *
+ * @param {Saved} saved
+ * @returns {Saved}
+ */
+export function interrupted({ former, ...saved }) {
+  return former?.segments.length ? { ...saved, ...former } : { ...saved, state: "interrupted" };
 }

@@ -83,9 +83,10 @@ export class Workspace {
   async claim(wanted) {
     const { id } = wanted.saved;
     if (!(await hold(id))) return false;
-    if (this.known.get(id) === wanted) return true;
-    release(id);
-    return false;
+    const isCurrent = this.known.get(id) === wanted;
+    if (isCurrent && wanted.saved.state === "working") wanted.interrupt(); // its tab has crashed
+    if (!isCurrent) release(id);
+    return isCurrent;
   }
 
   /** Whether this tab or another one works on the open document. */

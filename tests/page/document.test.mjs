@@ -7,7 +7,7 @@ const page = (name) => import(`${process.env.STATIC}/${name}`);
 const { AudioLog, wavOf } = await page("audio-log.js");
 const { wordsAfterEdit } = await page("edits.js");
 const { asJson, asMarkdown, asSrt, asText, asVtt, cues, fileName } = await page("exports.js");
-const { TranscriptDocument } = await page("transcript-document.js");
+const { TranscriptDocument, interrupted } = await page("transcript-document.js");
 
 const RATE_HZ = 16000;
 const newDocument = () =>
@@ -108,6 +108,37 @@ test("edits, replacements and clearing can be undone and redone", () => {
   assert.ok(document.redo() && document.redo() && document.redo());
   assert.equal(document.text, "");
   assert.equal(document.redo(), false);
+});
+
+test("a text comes back if its audio cannot be transcribed again", () => {
+  const document = documentWith(final(0, "Won.", 0, 1), final(1, "Two.", 1, 2));
+  document.finish();
+  document.edit("1.0", "One.");
+  const again = () => {
+    document.startAgain();
+    document.begin(0);
+    document.apply(final(0, "Other.", 0, 1));
+  };
+  again();
+  assert.deepEqual(interrupted(structuredClone(document.stored)).segments.map(({ text }) => text), ["One.", "Two."]);
+  document.interrupt();
+  assert.deepEqual([document.text, document.saved.state, document.saved.former], ["One.\nTwo.", "done", undefined]);
+  document.undo();
+  assert.equal(document.text, "Won.\nTwo.");
+  again();
+  document.finish();
+  assert.deepEqual([document.text, document.saved.former], ["Other.", undefined]);
+  document.undo();
+  assert.equal(document.text, "Won.\nTwo.");
+});
+
+test("a document without former text keeps what was transcribed until it was interrupted", () => {
+  const document = newDocument();
+  document.startAgain();
+  document.begin(0);
+  document.apply(final(0, "One.", 0, 1));
+  document.interrupt();
+  assert.deepEqual([document.text, document.saved.state], ["One.", "interrupted"]);
 });
 
 test("a replacement has no special characters", () => {
