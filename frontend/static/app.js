@@ -46,8 +46,10 @@ let linkState = "connecting";
 let isReconnecting = false;
 /** The message about it. */
 let shownLoss = "";
-/** @type {() => void} */
+/** What “Try again” does. @type {() => void} */
 let again = record;
+/** What repeats the job of a document. @type {WeakMap<import("./transcript-document.js").TranscriptDocument, () => void>} */
+const repeats = new WeakMap();
 
 const settings = new Settings();
 const options = new OptionsForm(/** @type {HTMLFormElement} */ (element("options")), settings);
@@ -160,7 +162,9 @@ function ended(finished, trouble) {
   showLink(linkState);
   void workspace.release(finished);
   if (workspace.open === finished) workspace.draw();
-  if (trouble?.message) notice.show(trouble.message, trouble.retry_after_s);
+  if (!trouble?.message) return;
+  again = repeats.get(finished) ?? record;
+  notice.show(trouble.message, trouble.retry_after_s);
 }
 
 function beginJob() {
@@ -169,7 +173,6 @@ function beginJob() {
 }
 
 function record() {
-  again = record;
   if (jobs.job) return;
   beginJob();
   const { mode } = options.chosen;
@@ -178,25 +181,24 @@ function record() {
   void workspace.show(made);
 }
 
-/** Records more into the open document. */
-async function continueRecording() {
-  const { open } = workspace;
-  if (!open || jobs.job || !(await workspace.claim(open))) return;
-  const log = storage && (await AudioLog.reopen(storage, open.saved.id, open.saved.peaks));
-  if (!log || jobs.job) return workspace.release(open);
+/** Records more into a document. */
+async function continueRecording(target = workspace.open) {
+  if (!target || jobs.job || !(await workspace.claim(target))) return;
+  const log = storage && (await AudioLog.reopen(storage, target.saved.id, target.saved.peaks));
+  if (!log || jobs.job) return workspace.release(target);
   beginJob();
-  jobs.record(open, { ...options.chosen, mode: open.saved.mode }, { deviceId: settings.choices.deviceId, log });
-  await workspace.show(open);
+  repeats.set(target, () => void continueRecording(target));
+  jobs.record(target, { ...options.chosen, mode: target.saved.mode }, { deviceId: settings.choices.deviceId, log });
+  await workspace.show(target);
 }
 
-/** Transcribes the audio of the open document from its beginning. */
-async function transcribeAgain() {
-  const { open } = workspace;
-  const audio = open && (await workspace.audioOf(open.saved.id));
-  if (!open || !audio || !(await workspace.claim(open))) return;
-  open.startAgain();
-  startTranscription(open, audio);
-  await workspace.show(open);
+/** Transcribes the audio of a document from its beginning. */
+async function transcribeAgain(target = workspace.open) {
+  const audio = target && (await workspace.audioOf(target.saved.id));
+  if (!target || !audio || !(await workspace.claim(target))) return;
+  target.startAgain();
+  startTranscription(target, audio);
+  await workspace.show(target);
 }
 
 /** @param {Iterable<File>} files each becomes a document */
@@ -231,7 +233,7 @@ async function store(id, file) {
  */
 function startTranscription(target, audio) {
   if (!jobs.job) beginJob();
-  again = () => void transcribeAgain();
+  repeats.set(target, () => void transcribeAgain(target));
   jobs.transcribe(target, options.chosen, audio);
 }
 

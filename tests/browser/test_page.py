@@ -1,17 +1,15 @@
 """The page as its users meet it: with a mouse, a keyboard, a screen reader, a phone, and when things go wrong."""
 
 import asyncio
-import json
 import re
-from contextlib import AsyncExitStack
 from pathlib import Path
 
 import numpy as np
 from playwright.async_api import Page, expect
-from websockets.asyncio.client import connect
 
 from tests.browser.conftest import OpenPage, write_wav
 from tests.browser.proxy import proxied_under
+from tests.browser.slots import all_taken
 from tests.browser.test_accessibility import check
 from tests.limits import limit_s
 from tests.speech import silence
@@ -203,17 +201,10 @@ async def test_audio_that_does_not_start_is_explained(stack: Stack, open_page: O
 
 async def test_recording_continues_while_the_server_is_busy(stack: Stack, open_page: OpenPage) -> None:
     page = await connected(await open_page(stack.web_url))
-    async with AsyncExitStack() as others:
-        opened = [await others.enter_async_context(connect(stack.ws_url)) for _ in range(stack.settings.model.slots)]
-        for other in opened:
-            await other.send('{"type": "start"}')
-        for other in opened:
-            assert json.loads(await other.recv())["type"] == "ready"
+    async with all_taken(stack):
         await page.get_by_role("button", name="Start recording").click()
         await expect(page.get_by_role("alert")).to_contain_text(re.compile("slot.*Your recording continues"))
         await expect(page.get_by_role("button", name="Stop")).to_be_visible()
-        for other in opened:
-            await other.send('{"type": "cancel"}')
     await expect(page.get_by_text("seconds")).to_be_visible(timeout=limit_s(20) * 1000)
     await expect(page.get_by_role("alert")).to_have_count(0)
     assert (await page.locator("#partials time").all_text_contents())[0] == "0:00"
