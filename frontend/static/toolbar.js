@@ -107,8 +107,14 @@ export class Toolbar {
   }
 
   clear() {
-    this.workspace.change((open) => open.clear());
-    this.showToast("The text was cleared.", () => this.undo());
+    const { open } = this.workspace;
+    if (!open) return;
+    this.workspace.change(() => open.clear());
+    const cleared = open.segments;
+    this.showToast("The text was cleared.", () => {
+      void this.workspace.show(open);
+      if (open.segments === cleared) this.undo(); // not undone by other means
+    });
   }
 
   /** Deletes the document when the time to undo is over. */

@@ -1,0 +1,53 @@
+"""What can be undone, and what stays."""
+
+from pathlib import Path
+
+from playwright.async_api import Locator, Page, expect
+
+from tests.browser.conftest import OpenPage, write_wav
+from tests.speech import silence
+from tests.stack import Stack
+
+
+async def with_files(page: Page, folder: Path, *seconds: int) -> Page:
+    """A page with files of so many seconds, the last of which is open."""
+    await expect(page.locator("#link-state")).to_have_text("Connected")
+    for length in seconds:
+        write_wav(folder / f"{length}.wav", silence(length), 16_000)
+        await page.locator("#file").set_input_files(folder / f"{length}.wav")
+        await expect(page.get_by_role("log")).to_contain_text(f"{length} seconds")
+        await expect(page.get_by_role("button", name="Edit")).to_be_enabled()
+    return page
+
+
+def listed(page: Page, name: str) -> Locator:
+    return page.locator("#documents button", has_text=name)
+
+
+async def replace(page: Page, found: str, replacement: str) -> None:
+    if await page.locator("#find").is_hidden():
+        await page.get_by_role("button", name="Find").click()
+    await page.get_by_label("Find", exact=True).fill(found)
+    await page.get_by_label("Replace with").fill(replacement)
+    await page.get_by_role("button", name="Replace all").click()
+    await expect(page.get_by_role("log")).to_contain_text(replacement)
+
+
+async def test_clearing_is_undone_in_its_own_document(stack: Stack, open_page: OpenPage, tmp_path: Path) -> None:
+    page = await with_files(await open_page(stack.web_url), tmp_path, 1, 2)
+    text, undo = page.get_by_role("log"), page.locator("#undo")
+    await replace(page, "seconds", "minutes")
+    await listed(page, "1.wav").click()
+    await expect(text).to_contain_text("1 seconds")
+    await page.get_by_role("button", name="Clear").click()
+    await expect(text).not_to_contain_text("1 seconds")
+    await listed(page, "2.wav").click()
+    await expect(text).to_contain_text("2 minutes")
+    await page.locator("#toast").get_by_role("button", name="Undo").click()
+    await expect(text).to_contain_text("1 seconds")
+    await expect(page.get_by_label("Name")).to_have_value("1.wav")
+    await listed(page, "2.wav").click()
+    await expect(text).to_contain_text("2 minutes")
+    await undo.click()
+    await expect(text).to_contain_text("2 seconds")
+    await expect(undo).to_be_disabled()
