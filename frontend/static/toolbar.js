@@ -57,11 +57,11 @@ export class Toolbar {
   }
 
   undo() {
-    this.workspace.change((open) => open.undo());
+    this.workspace.changeText((open) => open.undo());
   }
 
   redo() {
-    this.workspace.change((open) => open.redo());
+    this.workspace.changeText((open) => open.redo());
   }
 
   /** @param {boolean} isShown */
@@ -75,7 +75,7 @@ export class Toolbar {
   /** @param {Event} event */
   replace(event) {
     event.preventDefault();
-    const count = this.workspace.change((open) => open.replaceAll(input("found").value, input("replacement").value));
+    const count = this.workspace.changeText((open) => open.replaceAll(input("found").value, input("replacement").value)) ?? 0;
     element("found-count").textContent = count === 1 ? "1 place replaced" : `${count} places replaced`;
   }
 
@@ -109,7 +109,7 @@ export class Toolbar {
   clear() {
     const { open } = this.workspace;
     if (!open) return;
-    this.workspace.change(() => open.clear());
+    this.workspace.changeText(() => open.clear());
     const cleared = open.segments;
     this.showToast("The text was cleared.", () => {
       void this.workspace.show(open);

@@ -41,7 +41,7 @@ export class Workspace {
       },
       {
         onSeek: (seconds) => this.player.seek(seconds),
-        onEdit: (id, text) => this.change((edited) => edited.edit(id, text)),
+        onEdit: (id, text) => this.changeText((edited) => edited.edit(id, text)),
         onSpeaker: (label) => this.renameSpeaker(label),
       },
     );
@@ -174,6 +174,16 @@ export class Workspace {
     if (!storage || !facts) return null;
     const pieces = await storage.audio(id);
     return facts.sampleRate ? wavOf(pieces, facts.bytes, facts.sampleRate) : pieces[0];
+  }
+
+  /**
+   * Changes the text of the open document, unless a job works on it, which needs the text as it is.
+   *
+   * @template T
+   * @param {(document: TranscriptDocument) => T} how
+   */
+  changeText(how) {
+    if (!this.isBusy) return this.change(how);
   }
 
   /**

@@ -51,3 +51,19 @@ async def test_clearing_is_undone_in_its_own_document(stack: Stack, open_page: O
     await undo.click()
     await expect(text).to_contain_text("2 seconds")
     await expect(undo).to_be_disabled()
+
+
+async def test_keys_do_not_undo_a_text_that_a_job_works_on(stack: Stack, open_page: OpenPage) -> None:
+    page = await open_page(stack.web_url)
+    await expect(page.locator("#link-state")).to_have_text("Connected")
+    await page.get_by_role("button", name="Start recording").click()
+    await expect(page.locator("#partials")).to_contain_text("seconds")
+    await page.get_by_role("button", name="Stop").click()
+    await expect(page.get_by_role("button", name="Continue")).to_be_visible()
+    await replace(page, "seconds", "minutes")
+    await page.get_by_role("button", name="Continue").click()
+    await expect(page.locator("#partials")).to_contain_text("seconds")
+    await page.locator("#transcript").press("Control+z")
+    await page.get_by_role("button", name="Stop").click()
+    await expect(page.get_by_role("log")).to_contain_text("seconds")
+    await expect(page.get_by_role("log")).to_contain_text("minutes")
