@@ -352,7 +352,7 @@ if (matchMedia("(min-width: 60rem)").matches) togglePanel("toggle-history", "his
 setBound(settings.choices.boundMegabytes);
 void connection.connect();
 void listMicrophones();
-await keeper.findInterrupted();
+await keeper.tidy();
 await workspace.refresh();
 void navigator.storage?.persist?.();
 void prepareOffline();

@@ -50,12 +50,19 @@ export class Keeper {
     this.pauseMs = Math.max(SAVE_MS, SHARE * (performance.now() - begunMs));
   }
 
-  /** Marks documents as interrupted on which no tab works any more. */
-  async findInterrupted() {
+  /** @param {TranscriptDocument} removed */
+  async remove(removed) {
+    this.changed.delete(removed);
+    await this.storage?.remove(removed.saved.id);
+  }
+
+  /** Removes documents that were deleted, and marks those as interrupted on which no tab works any more. */
+  async tidy() {
     const inUse = await heldIds();
     for (const saved of (await this.storage?.documents()) ?? []) {
-      if (saved.state !== "working" || inUse.has(saved.id)) continue;
-      await this.storage?.save(interrupted(saved));
+      if (inUse.has(saved.id)) continue;
+      if (saved.isDeleted) await this.storage?.remove(saved.id);
+      else if (saved.state === "working") await this.storage?.save(interrupted(saved));
     }
   }
 }

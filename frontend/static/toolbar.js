@@ -29,7 +29,7 @@ export class Toolbar {
     element("find").addEventListener("submit", (event) => this.replace(event));
     button("copy").addEventListener("click", () => void this.copy());
     button("clear").addEventListener("click", () => this.clear());
-    button("delete").addEventListener("click", () => this.remove());
+    button("delete").addEventListener("click", () => void this.remove());
     button("toast-undo").addEventListener("click", () => {
       this.undoRemoval();
       this.hideToast();
@@ -117,19 +117,14 @@ export class Toolbar {
     });
   }
 
-  /** Deletes the document when the time to undo is over. */
-  remove() {
+  /** Deletes the document; its audio and text are removed when the time to undo is over. */
+  async remove() {
     const { open } = this.workspace;
-    if (!open) return;
-    const { id, name } = open.saved;
-    this.hideToast();
-    this.workspace.hidden.add(id);
-    void this.workspace.show(null);
-    const removal = setTimeout(() => void this.workspace.remove(id), UNDO_SHOWN_MS);
-    this.showToast(`“${name}” was deleted.`, () => {
+    if (!open || !(await this.workspace.hide(open))) return;
+    const removal = setTimeout(() => void this.workspace.remove(open), UNDO_SHOWN_MS);
+    this.showToast(`“${open.saved.name}” was deleted.`, () => {
       clearTimeout(removal);
-      this.workspace.hidden.delete(id);
-      void this.workspace.show(open);
+      void this.workspace.bringBack(open);
     });
   }
 

@@ -35,6 +35,7 @@ import { withSpeakers } from "./turns.js";
  * @property {Record<string, string>} speakers names by label
  * @property {number[]} peaks 0 to 255, one for each `PEAK_S` of audio
  * @property {Pick<Saved, "segments" | "state" | "model">} [former] what it was, until its audio is transcribed again
+ * @property {boolean} [isDeleted] it can be brought back as long as a tab holds it
  */
 
 /** Audio for one bar of the waveform. */

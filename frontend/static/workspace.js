@@ -29,8 +29,6 @@ export class Workspace {
     this.known = new Map();
     /** Documents that other tabs work on. @type {Set<string>} */
     this.elsewhere = new Set();
-    /** Deleted documents, while that can be undone. @type {Set<string>} */
-    this.hidden = new Set();
     this.name = /** @type {HTMLInputElement} */ (element("name"));
     this.view = new DocumentView(
       {
@@ -135,7 +133,7 @@ export class Workspace {
   async all() {
     const stored = (await this.keeper.storage?.documents()) ?? [];
     const all = new Map([...stored, ...[...this.known.values()].map(({ saved }) => saved)].map((saved) => [saved.id, saved]));
-    return [...all.values()].filter(({ id }) => !this.hidden.has(id)).sort((a, b) => b.createdMs - a.createdMs);
+    return [...all.values()].filter(({ isDeleted }) => !isDeleted).sort((a, b) => b.createdMs - a.createdMs);
   }
 
   /** Lists the documents again. */
@@ -231,13 +229,37 @@ export class Workspace {
     });
   }
 
-  /** @param {string} id */
-  async remove(id) {
+  /**
+   * Deletes a document so that it can be brought back, until `remove` or until the tab is gone.
+   *
+   * @param {TranscriptDocument} deleted
+   * @returns {Promise<boolean>} false if a tab works on it
+   */
+  async hide(deleted) {
+    if (!(await this.claim(deleted))) return false;
+    deleted.saved.isDeleted = true;
+    this.keeper.touch(deleted);
+    await this.keeper.save();
+    tellOthers(deleted.saved.id);
+    await this.show(null);
+    return true;
+  }
+
+  /** @param {TranscriptDocument} deleted */
+  async bringBack(deleted) {
+    delete deleted.saved.isDeleted;
+    this.keeper.touch(deleted);
+    await this.release(deleted);
+    await this.show(deleted);
+  }
+
+  /** @param {TranscriptDocument} removed which this tab holds */
+  async remove(removed) {
+    const { id } = removed.saved;
     this.known.delete(id);
-    this.hidden.delete(id);
-    await this.keeper.storage?.remove(id);
-    tellOthers(id);
-    if (this.open?.saved.id === id) await this.show(null);
+    await this.keeper.remove(removed);
+    release(id);
+    if (this.open === removed) await this.show(null);
     else await this.refresh();
   }
 }

@@ -67,3 +67,28 @@ async def test_keys_do_not_undo_a_text_that_a_job_works_on(stack: Stack, open_pa
     await page.get_by_role("button", name="Stop").click()
     await expect(page.get_by_role("log")).to_contain_text("seconds")
     await expect(page.get_by_role("log")).to_contain_text("minutes")
+
+
+async def test_deleted_document_is_gone_although_the_page_was_closed_at_once(
+    stack: Stack, open_page: OpenPage, tmp_path: Path
+) -> None:
+    page = await with_files(await open_page(stack.web_url), tmp_path, 1, 2)
+    await page.get_by_role("button", name="Delete").click()
+    await expect(page.get_by_text("“2.wav” was deleted.")).to_be_visible()
+    other = await page.context.new_page()
+    await other.goto(page.url)
+    await expect(other.locator("#documents button")).to_have_count(1)
+    await page.get_by_role("button", name="Undo").last.click()
+    await expect(other.locator("#documents button")).to_have_count(2)
+    await page.get_by_role("button", name="Delete").click()
+    await expect(page.get_by_text("“2.wav” was deleted.")).to_be_visible()
+    await page.close()
+    await other.reload()
+    await other.wait_for_function(
+        """async () => {
+            const storage = await (await import("./storage.js")).Storage.open();
+            const [one, ...others] = await storage.documents();
+            return one.name === "1.wav" && others.length === 0 && (await storage.usedBytes()) < 40_000;
+        }"""
+    )
+    await expect(other.locator("#documents button")).to_have_count(1)
