@@ -41,10 +41,17 @@ export class Player {
     this.slider.max = String(durationS);
     this.slider.value = "0";
     if (blob) this.audio.src = URL.createObjectURL(blob);
-    else this.audio.removeAttribute("src");
+    else this.unload();
     this.audio.playbackRate = Number(this.speed.value);
     this.changed();
     this.tell();
+  }
+
+  /** Without `load`, an element whose source is gone continues to play it. */
+  unload() {
+    this.audio.pause();
+    this.audio.removeAttribute("src");
+    this.audio.load();
   }
 
   get isLoaded() {

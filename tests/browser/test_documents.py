@@ -158,6 +158,19 @@ async def test_documents_are_searched_renamed_and_deleted(stack: Stack, open_pag
     await expect(page.get_by_role("log")).to_contain_text("2 seconds")
 
 
+async def test_audio_stops_when_a_recording_begins(stack: Stack, open_page: OpenPage, tmp_path: Path) -> None:
+    page = await connected(await open_page(stack.web_url))
+    write_wav(tmp_path / "one.wav", silence(60), 16_000)
+    await page.locator("#file").set_input_files(tmp_path / "one.wav")
+    await page.get_by_role("button", name="Play").click()
+    await page.wait_for_function(f"() => {PLAYED_S} > 0")
+    await page.get_by_role("button", name="Start recording").click()
+    await expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    await expect(page.get_by_role("group", name="Player")).to_be_hidden()
+    assert await page.evaluate("document.querySelector('audio').paused")
+    assert await page.evaluate(PLAYED_S) == 0
+
+
 FILLED = """
     async () => {
         const { Storage } = await import("./storage.js");
