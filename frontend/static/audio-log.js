@@ -46,9 +46,7 @@ export class AudioLog {
     const rest = facts.bytes % log.pieceBytes;
     if (rest > 0) {
       const index = Math.floor(facts.bytes / log.pieceBytes);
-      const piece = new Uint8Array(log.pieceBytes);
-      piece.set((await log.storedPiece(index)).subarray(0, rest));
-      log.memory.set(index, piece);
+      log.memory.set(index, await log.storedPiece(index));
     }
     return log;
   }
@@ -91,18 +89,31 @@ export class AudioLog {
     return this.stored;
   }
 
-  /** @param {number} index */
-  store(index) {
-    const { storage, id, sampleRate } = this;
-    const piece = this.memory.get(index);
-    if (!storage || !piece) return;
+  /**
+   * Stores a piece, after those before it that storage has rejected: what is stored has no gaps.
+   *
+   * @param {number} last
+   */
+  store(last) {
+    const { storage } = this;
+    if (!storage) return;
+    const storeAll = async () => {
+      for (const [index, piece] of this.memory) if (index <= last) await this.storePiece(storage, index, piece);
+    };
+    this.stored = this.stored.then(storeAll).catch((error) => void (this.trouble ??= error));
+  }
+
+  /**
+   * @param {Storage} storage
+   * @param {number} index
+   * @param {Uint8Array} piece
+   */
+  async storePiece(storage, index, piece) {
+    const { id, sampleRate } = this;
     const bytes = Math.min(this.endBytes, (index + 1) * this.pieceBytes);
-    const isWhole = bytes === (index + 1) * this.pieceBytes;
     const blob = new Blob([piece.slice(0, bytes - index * this.pieceBytes)]);
-    this.stored = this.stored
-      .then(() => storage.putAudio({ id, index, blob }, { bytes, sampleRate }))
-      .then(() => void (isWhole && this.memory.delete(index)))
-      .catch((error) => void (this.trouble ??= error));
+    await storage.putAudio({ id, index, blob }, { bytes, sampleRate });
+    if (bytes === (index + 1) * this.pieceBytes) this.memory.delete(index);
   }
 
   /**
@@ -118,20 +129,22 @@ export class AudioLog {
     return kept.slice(at, limit).buffer;
   }
 
-  /** @param {number} index */
+  /** @param {number} index of a piece; silence if storage has lost it */
   async storedPiece(index) {
     const blob = await this.storage?.piece(this.id, index);
-    return new Uint8Array((await blob?.arrayBuffer()) ?? new ArrayBuffer(0));
+    const piece = new Uint8Array(this.pieceBytes);
+    if (blob) piece.set(new Uint8Array(await blob.arrayBuffer()));
+    return piece;
   }
 
-  /** @returns {Promise<Blob>} all audio as a WAV file */
+  /** @returns {Promise<Blob>} all audio as a WAV file; silence where storage has lost a piece */
   async wav() {
-    await this.flush();
-    const stored = this.storage ? await this.storage.audio(this.id) : [];
+    await this.stored;
+    const stored = new Map((await this.storage?.audio(this.id))?.map(({ index, blob }) => [index, blob]));
     const pieces = [];
     for (let index = 0; index * this.pieceBytes < this.endBytes; index++) {
       const limit = Math.min(this.pieceBytes, this.endBytes - index * this.pieceBytes);
-      pieces.push(this.memory.get(index)?.slice(0, limit) ?? stored[index]);
+      pieces.push(this.memory.get(index)?.slice(0, limit) ?? stored.get(index) ?? new Uint8Array(limit));
     }
     return wavOf(pieces, this.endBytes, this.sampleRate);
   }

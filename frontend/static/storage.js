@@ -85,12 +85,10 @@ export class Storage {
 
   /**
    * @param {string} id
-   * @returns {Promise<Blob[]>} the pieces in their order
+   * @returns {Promise<AudioPiece[]>} in their order
    */
-  async audio(id) {
-    /** @type {AudioPiece[]} */
-    const pieces = await answer(this.store("audio", "readonly").getAll(ofDocument(id)));
-    return pieces.map(({ blob }) => blob);
+  audio(id) {
+    return answer(this.store("audio", "readonly").getAll(ofDocument(id)));
   }
 
   /**

@@ -1,6 +1,6 @@
 /** The documents of this browser and the one that is open: its text, its player, and its place in the history. */
 
-import { wavOf } from "./audio-log.js";
+import { AudioLog } from "./audio-log.js";
 import { clock } from "./clock.js";
 import { DocumentView } from "./document-view.js";
 import { History } from "./history.js";
@@ -168,10 +168,9 @@ export class Workspace {
    */
   async audioOf(id) {
     const { storage } = this.keeper;
-    const facts = await storage?.facts(id);
-    if (!storage || !facts) return null;
-    const pieces = await storage.audio(id);
-    return facts.sampleRate ? wavOf(pieces, facts.bytes, facts.sampleRate) : pieces[0];
+    if (!storage) return null;
+    const log = await AudioLog.reopen(storage, id, []);
+    return log ? log.wav() : ((await storage.audio(id))[0]?.blob ?? null);
   }
 
   /**

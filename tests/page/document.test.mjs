@@ -203,7 +203,7 @@ class MemoryStorage {
     this.total = { id, ...total };
   }
   async audio() {
-    return [...this.pieces.keys()].sort((a, b) => a - b).map((index) => this.pieces.get(index));
+    return [...this.pieces.entries()].sort(([a], [b]) => a - b).map(([index, blob]) => ({ index, blob }));
   }
   async piece(_id, index) {
     return this.pieces.get(index);
@@ -232,6 +232,7 @@ test("a log gives back its audio from any position, stored or not", async () => 
   assert.equal(log.memory.size, 1);
   assert.deepEqual(await readAll(log, log.bytesOf(1.5)), [...all.slice(RATE_HZ * 1.5)]);
   assert.equal((await log.wav()).size, 44 + all.length * 2);
+  await log.flush();
   assert.equal(storage.total.bytes, all.length * 2);
 });
 
@@ -256,6 +257,33 @@ test("a log without room keeps its audio in memory and says why", async () => {
   assert.equal(log.trouble.message, "full");
   assert.equal((await readAll(log, 0)).length, RATE_HZ * 3);
   assert.equal((await log.wav()).size, 44 + RATE_HZ * 6);
+});
+
+test("a log stores what was rejected as soon as there is room", async () => {
+  const storage = new MemoryStorage();
+  const log = new AudioLog(storage, "d", RATE_HZ);
+  storage.isFull = true;
+  log.append(ramp(0, RATE_HZ * 2).buffer);
+  await log.stored;
+  storage.isFull = false;
+  log.append(ramp(RATE_HZ * 2, RATE_HZ).buffer);
+  await log.stored;
+  assert.equal(log.memory.size, 0);
+  assert.equal(storage.total.bytes, RATE_HZ * 6);
+  const again = await AudioLog.reopen(storage, "d", []);
+  assert.deepEqual(await readAll(again, 0), [...ramp(0, RATE_HZ * 3)]);
+});
+
+test("a piece that storage has lost is silence", async () => {
+  const storage = new MemoryStorage();
+  const log = new AudioLog(storage, "d", RATE_HZ);
+  log.append(ramp(0, RATE_HZ * 3).buffer);
+  await log.stored;
+  storage.pieces.delete(1);
+  const expected = [...ramp(0, RATE_HZ * 3)].fill(0, RATE_HZ, RATE_HZ * 2);
+  assert.deepEqual(await readAll(log, 0), expected);
+  const wav = await (await log.wav()).arrayBuffer();
+  assert.deepEqual([...new Int16Array(wav.slice(44))], expected);
 });
 
 test("a WAV file has a header that fits its audio", async () => {
