@@ -36,16 +36,17 @@ export class Keeper {
   async save() {
     clearTimeout(this.timer);
     this.timer = 0;
-    const all = [...this.changed];
-    this.changed.clear();
     const begunMs = performance.now();
-    try {
-      for (const { stored } of all) {
+    for (const one of [...this.changed]) {
+      if (!this.changed.delete(one)) continue; // it was saved or removed meanwhile
+      const { stored } = one;
+      try {
         await this.storage?.save(stored);
         if (!isHeldHere(stored.id)) tellOthers(stored.id);
+      } catch (error) {
+        this.changed.add(one); // it is saved with the next change
+        this.onTrouble(error);
       }
-    } catch (error) {
-      this.onTrouble(error);
     }
     this.pauseMs = Math.max(SAVE_MS, SHARE * (performance.now() - begunMs));
   }

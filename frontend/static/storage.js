@@ -50,7 +50,9 @@ export class Storage {
 
   /** @param {Saved} saved */
   async save(saved) {
-    await answer(this.store("documents", "readwrite").put(structuredClone(saved)));
+    const transaction = this.database.transaction("documents", "readwrite");
+    transaction.objectStore("documents").put(saved);
+    await finished(transaction); // a lack of room is reported by the transaction, not by the request
   }
 
   /** @param {string} id */
@@ -169,6 +171,6 @@ function answer(request) {
 function finished(transaction) {
   return new Promise((resolve, reject) => {
     transaction.oncomplete = () => resolve();
-    transaction.onerror = transaction.onabort = () => reject(transaction.error);
+    transaction.onerror = transaction.onabort = () => reject(transaction.error ?? new Error("Nothing was stored."));
   });
 }

@@ -199,3 +199,35 @@ async def test_audio_of_a_document_that_another_tab_works_on_is_kept(stack: Stac
     await other.goto(stack.web_url)
     assert not await other.evaluate("async () => (await import('./tabs.js')).hold('a')")
     assert await other.evaluate(FILLED) == [["c", "b", "a"], [1000, 0, 1000]]
+
+
+async def test_document_that_the_browser_has_no_room_for_is_stored_later(stack: Stack, open_page: OpenPage) -> None:
+    """A browser without room accepts what is put, and aborts its transaction."""
+    page = await connected(await open_page(stack.web_url))
+    troubles, before, after = await page.evaluate(
+        """async () => {
+            const { Storage } = await import("./storage.js");
+            const { Keeper } = await import("./keeper.js");
+            const { TranscriptDocument } = await import("./transcript-document.js");
+            const storage = await Storage.open();
+            const stored = async () => (await storage.documents()).map(({ id }) => id);
+            const troubles = [];
+            const keeper = new Keeper(storage, (error) => troubles.push(String(error)));
+            for (const [createdMs, id] of ["a", "b"].entries()) {
+                const given = { name: id, kind: "file", mode: "transcribe" };
+                keeper.touch(TranscriptDocument.create(given, { id, createdMs }));
+            }
+            const { put } = IDBObjectStore.prototype;
+            IDBObjectStore.prototype.put = function (saved) {
+                const request = put.call(this, saved);
+                if (saved.id === "a") request.addEventListener("success", () => this.transaction.abort());
+                return request;
+            };
+            await keeper.save();
+            const before = await stored();
+            IDBObjectStore.prototype.put = put;
+            await keeper.save();
+            return [troubles.length, before, await stored()];
+        }"""
+    )
+    assert (troubles, before, after) == (1, ["b"], ["b", "a"])
