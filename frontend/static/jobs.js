@@ -118,7 +118,10 @@ export class Jobs {
   observer(document) {
     this.keeper.touch(document);
     return {
-      onPhase: (phase) => this.setPhase(phase),
+      onPhase: (phase) => {
+        if (phase === "recording") document.saved.state = "working";
+        this.setPhase(phase);
+      },
       onEvent: (event) => {
         this.keeper.touch(document);
         this.handlers.onEvent(document, event);

@@ -91,6 +91,11 @@ export class TranscriptDocument {
     return this.segments.map(({ text }) => text).join("\n");
   }
 
+  /** Whether nothing was recorded. */
+  get isUnused() {
+    return this.saved.kind === "recording" && this.saved.durationS === 0 && this.isEmpty;
+  }
+
   /** The languages of its segments, the most frequent first. */
   get languages() {
     /** @type {Map<string, number>} */
@@ -196,6 +201,7 @@ export class TranscriptDocument {
   /** Work on it ended before all its audio was transcribed: the text that is being replaced comes back. */
   interrupt() {
     this.lose();
+    if (this.saved.state !== "working") return; // no audio was added to it, as if the microphone cannot be started
     if (this.saved.former?.segments.length) this.done.pop();
     this.saved = interrupted(this.saved);
   }

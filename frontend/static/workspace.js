@@ -143,8 +143,9 @@ export class Workspace {
     element("used").textContent = `${Math.round(used / 1e6)} MB`;
   }
 
-  /** @param {TranscriptDocument} finished a job has ended */
+  /** @param {TranscriptDocument} finished a job has ended; a recording without anything is removed */
   async release(finished) {
+    if (finished.isUnused) return this.remove(finished);
     await this.keeper.save();
     release(finished.saved.id);
     if (this.open === finished) {

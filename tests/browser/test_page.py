@@ -21,6 +21,9 @@ SMALL_SCREENS = [
     {"width": width, "height": height} for width, height in ((320, 700), (390, 700), (768, 700), (640, 320))
 ]
 SNIPPET = (Path(__file__).parent / "existing_client.js").read_text()
+STORED_DOCUMENTS = """
+    import("./storage.js").then(async ({ Storage }) => (await (await Storage.open()).documents()).length)
+"""
 FOCUS_RING_SCRIPT = """
     getComputedStyle(document.querySelector("input[type=radio]:focus + span, :focus:not([type=radio])")).outlineStyle
 """
@@ -182,6 +185,8 @@ async def test_forbidden_microphone_is_explained(stack: Stack, open_page: OpenPa
     await expect(page.get_by_role("alert")).to_contain_text("does not let this page use the microphone")
     await check(page, "error")
     await expect(page.get_by_role("button", name="Try again", exact=True)).to_be_visible()
+    await expect(page.get_by_label("Name")).to_be_hidden()
+    assert await page.evaluate(STORED_DOCUMENTS) == 0
     await page.get_by_role("button", name="Dismiss").click()
     await expect(page.get_by_role("alert")).to_have_count(0)
     await expect(page.get_by_role("button", name="Start recording")).to_be_visible()

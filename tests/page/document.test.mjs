@@ -132,6 +132,16 @@ test("a text comes back if its audio cannot be transcribed again", () => {
   assert.equal(document.text, "Won.\nTwo.");
 });
 
+test("a document that no audio was added to stays as it is", () => {
+  const document = documentWith(final(0, "One.", 0, 1));
+  document.finish();
+  document.interrupt();
+  assert.equal(document.saved.state, "done");
+  document.begin(1);
+  document.interrupt();
+  assert.equal(document.saved.state, "interrupted");
+});
+
 test("a document without former text keeps what was transcribed until it was interrupted", () => {
   const document = newDocument();
   document.startAgain();
