@@ -126,7 +126,7 @@ export class DocumentView {
    * @param {Segment} segment
    */
   setEditable(text, segment) {
-    if (!this.isEditing) return text.removeAttribute("contenteditable");
+    if (!this.isEditing) return ["contenteditable", "role", "aria-label"].forEach((name) => text.removeAttribute(name));
     text.setAttribute("contenteditable", "plaintext-only");
     if (!text.isContentEditable) text.contentEditable = "true"; // an older Firefox
     text.setAttribute("role", "textbox");

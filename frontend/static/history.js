@@ -41,7 +41,10 @@ export class History {
   draw() {
     const wanted = this.search.value.trim().toLowerCase();
     const found = this.documents.filter((saved) => !wanted || contentOf(saved).toLowerCase().includes(wanted));
+    const focused = this.list.contains(document.activeElement) && /** @type {HTMLElement} */ (document.activeElement).dataset.id;
     this.list.replaceChildren(...found.map((saved) => this.newItem(saved, wanted)));
+    const buttons = /** @type {HTMLElement[]} */ ([...this.list.querySelectorAll("button")]);
+    buttons.find(({ dataset }) => dataset.id === focused)?.focus({ preventScroll: true });
     this.empty.hidden = found.length > 0;
     this.empty.textContent = wanted ? "No transcript contains this." : "Your recordings and files are listed here.";
   }

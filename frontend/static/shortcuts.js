@@ -17,7 +17,8 @@ export function install(shortcuts, list) {
     const chosen = shortcuts.find(({ key, isPlain = true }) => key === event.key && isPlain !== withModifier);
     if (!chosen) return;
     event.preventDefault();
-    chosen.run();
+    const repeats = withModifier || event.key.startsWith("Arrow"); // the others switch something on and off
+    if (repeats || !event.repeat) chosen.run();
   });
   for (const { label, what } of shortcuts) {
     const term = document.createElement("dt");

@@ -23,7 +23,10 @@ export class Toolbar {
     this.toastTimer = 0;
     button("continue").addEventListener("click", handlers.onContinue);
     button("again").addEventListener("click", handlers.onAgain);
-    button("edit").addEventListener("click", () => this.setEditing(!workspace.view.isEditing));
+    button("edit").addEventListener("click", () => {
+      workspace.view.setEditing(!workspace.view.isEditing);
+      this.update();
+    });
     button("undo").addEventListener("click", () => this.undo());
     button("show-find").addEventListener("click", () => this.showFind(Boolean(element("find").hidden)));
     element("find").addEventListener("submit", (event) => this.replace(event));
@@ -40,20 +43,15 @@ export class Toolbar {
 
   /** Shows what can be done with the open document. */
   update() {
-    const { open, player, isBusy } = this.workspace;
+    const { open, player, view, isBusy } = this.workspace;
     const saved = open?.saved;
     button("undo").disabled = isBusy || !open?.done.length;
     button("edit").disabled = isBusy;
+    button("edit").setAttribute("aria-pressed", String(view.isEditing));
+    button("edit").textContent = view.isEditing ? "Done" : "Edit";
     button("clear").disabled = button("delete").disabled = button("show-find").disabled = isBusy;
     button("continue").hidden = isBusy || saved?.kind !== "recording" || !player.isLoaded;
     button("again").hidden = isBusy || !player.isLoaded;
-  }
-
-  /** @param {boolean} isEditing */
-  setEditing(isEditing) {
-    this.workspace.view.setEditing(isEditing);
-    button("edit").setAttribute("aria-pressed", String(isEditing));
-    button("edit").textContent = isEditing ? "Done" : "Edit";
   }
 
   undo() {

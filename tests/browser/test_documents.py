@@ -171,6 +171,35 @@ async def test_audio_stops_when_a_recording_begins(stack: Stack, open_page: Open
     assert await page.evaluate(PLAYED_S) == 0
 
 
+async def test_editing_and_the_list_by_keyboard(stack: Stack, open_page: OpenPage, tmp_path: Path) -> None:
+    page = await connected(await open_page(stack.web_url))
+    names = ["one.wav", "two.wav"]
+    for name in names:
+        write_wav(tmp_path / name, silence(1), 16_000)
+    await page.locator("#file").set_input_files([tmp_path / name for name in names])
+    for name in names:  # the second is open at the end, and shown with its player
+        await expect(listed(page).filter(has_text=name)).not_to_contain_text("In progress")
+        await listed(page).filter(has_text=name).get_by_role("button").click()
+        await expect(page.get_by_label("Name")).to_have_value(name)
+        await expect(page.get_by_role("button", name="Edit")).to_be_enabled()
+    paragraph = page.get_by_role("log").get_by_role("textbox")
+    await page.locator("#transcript").press("e")
+    await expect(paragraph).to_have_count(1)
+    await page.keyboard.down("e")
+    await expect(paragraph).to_have_count(0)
+    await page.keyboard.down("e")  # held
+    await page.keyboard.up("e")
+    await expect(paragraph).to_have_count(0)
+    await page.keyboard.press("e")
+    await expect(page.get_by_role("button", name="Done")).to_have_attribute("aria-pressed", "true")
+    chosen = listed(page).filter(has_text="one.wav").get_by_role("button")
+    await chosen.press("Enter")
+    await expect(chosen).to_have_attribute("aria-current", "true")
+    await expect(chosen).to_be_focused()
+    await expect(page.get_by_role("button", name="Edit")).to_have_attribute("aria-pressed", "false")
+    await expect(paragraph).to_have_count(0)
+
+
 FILLED = """
     async () => {
         const { Storage } = await import("./storage.js");
