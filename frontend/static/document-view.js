@@ -28,8 +28,10 @@ export class DocumentView {
     this.handlers = handlers;
     /** @type {TranscriptDocument | null} */
     this.document = null;
-    /** @type {Map<string, {row: HTMLElement, drawn: string}>} by the id of the segment */
+    /** @type {Map<string, {row: HTMLElement, segment: Segment, shown: string}>} by the id of the segment */
     this.rows = new Map();
+    /** Segments never change, so those of a long recording are not split again at each event. @type {WeakMap<Segment, Segment[]>} */
+    this.turns = new WeakMap();
     this.isEditing = false;
     /** @type {HTMLElement | null} */
     this.played = null;
@@ -68,20 +70,27 @@ export class DocumentView {
     }
     let label = "";
     segments.forEach((segment, at) => {
-      const turns = this.isEditing ? [segment] : turnsOf(segment);
+      const turns = this.turnsShown(segment);
       const labels = turns.map((turn) => (this.document ? (labelOf(this.document.saved, turn) ?? "") : ""));
       const shown = labels.map((name, index) => (name === (labels[index - 1] ?? label) ? "" : name));
       label = labels[labels.length - 1];
-      const drawn = JSON.stringify([shown, segment, turns.length]);
       let known = this.rows.get(segment.id);
-      if (known?.drawn !== drawn) {
+      if (known?.segment !== segment || known.shown !== shown.join("\n")) {
         const { row } = this.newRow(segment, turns, shown);
         known?.row.replaceWith(row);
-        known = { row, drawn };
+        known = { row, segment, shown: shown.join("\n") };
         this.rows.set(segment.id, known);
       }
       if (finals.children[at] !== known.row) finals.insertBefore(known.row, finals.children[at] ?? null);
     });
+  }
+
+  /** @param {Segment} segment is edited as a whole */
+  turnsShown(segment) {
+    if (this.isEditing) return [segment];
+    const turns = this.turns.get(segment) ?? turnsOf(segment);
+    this.turns.set(segment, turns);
+    return turns;
   }
 
   /**

@@ -1,6 +1,6 @@
 /**
  * The text of one recording or file: settled segments, text that may still change, and edits that can be undone.
- * Knows nothing of the page, the server or storage. All times are seconds since the document's own audio began.
+ * Segments are never changed, but replaced. Knows nothing of the page, the server or storage. All times are seconds since the document's own audio began.
  */
 
 import { wordsAfterEdit } from "./edits.js";
@@ -222,8 +222,7 @@ export class TranscriptDocument {
     const written = text.replace(/\s+/g, " ").trim();
     if (!segment || segment.text === written) return;
     this.remember();
-    this.rewrite(segment, written);
-    this.saved.segments = this.segments.filter((one) => one.text);
+    this.rewrite((one) => (one === segment ? written : one.text));
   }
 
   /**
@@ -237,22 +236,13 @@ export class TranscriptDocument {
     const places = this.segments.reduce((sum, { text }) => sum + (text.match(pattern)?.length ?? 0), 0);
     if (places === 0) return 0;
     this.remember();
-    for (const segment of this.segments) {
-      if (segment.text.match(pattern)) this.rewrite(segment, segment.text.replace(pattern, () => replacement).trim());
-    }
-    this.saved.segments = this.segments.filter((one) => one.text);
+    this.rewrite(({ text }) => (text.match(pattern) ? text.replace(pattern, () => replacement).trim() : text));
     return places;
   }
 
-  /**
-   * @param {Segment} segment
-   * @param {string} text
-   */
-  rewrite(segment, text) {
-    segment.words = wordsAfterEdit(segment.words, text, segment);
-    segment.text = text;
-    segment.isEdited = true;
-    delete segment.isUnsettled;
+  /** @param {(segment: Segment) => string} textOf what the user wants it to be; segments without text are removed */
+  rewrite(textOf) {
+    this.saved.segments = this.segments.map((segment) => edited(segment, textOf(segment))).filter(({ text }) => text);
   }
 
   /** Removes the text; `undo` brings it back. */
@@ -263,7 +253,7 @@ export class TranscriptDocument {
   }
 
   remember() {
-    this.done.push(structuredClone(this.segments));
+    this.done.push([...this.segments]);
     if (this.done.length > UNDO_STEPS) this.done.shift();
     this.undone = [];
   }
@@ -316,6 +306,17 @@ export class TranscriptDocument {
   shifted(word) {
     return { ...word, start: this.offset + word.start, end: this.offset + word.end };
   }
+}
+
+/**
+ * @param {Segment} segment
+ * @param {string} text
+ * @returns {Segment}
+ */
+function edited(segment, text) {
+  if (text === segment.text) return segment;
+  const { isUnsettled: _, ...settled } = segment;
+  return { ...settled, text, words: wordsAfterEdit(segment.words, text, segment), isEdited: true };
 }
 
 /**

@@ -151,6 +151,21 @@ test("a document without former text keeps what was transcribed until it was int
   assert.deepEqual([document.text, document.saved.state], ["One.", "interrupted"]);
 });
 
+test("segments are replaced, not changed, so that views see which ones differ", () => {
+  const document = documentWith(final(0, "One.", 0, 1), final(1, "Two.", 1, 2), final(2, "Three.", 2, 3));
+  const before = [...document.segments];
+  const copy = structuredClone(before);
+  document.edit("1.0", "Won.");
+  document.replaceAll("two", "Too");
+  document.apply({ ...final(2, "Tree.", 2, 3), type: "revised" });
+  document.apply({ type: "speakers", segments: [{ segment: 1, speaker: "A" }] });
+  assert.deepEqual(before, copy);
+  assert.ok(document.segments.every((segment, at) => segment !== before[at]));
+  const [, second] = document.segments;
+  document.edit("1.0", "One.");
+  assert.equal(document.segments[1], second);
+});
+
 test("a replacement has no special characters", () => {
   const document = documentWith(final(0, "cost", 0, 1));
   document.replaceAll("cost", "$& $1");
