@@ -36,7 +36,7 @@ export const FORMATS = {
  * @param {string} suffix
  */
 export function fileName({ name }, suffix) {
-  const stem = name.replace(/\.[a-z0-9]{1,5}$/i, "").replace(/[\\/:*?"<>|\u0000-\u001f]+/g, "-").trim();
+  const stem = name.replace(/\.(?=\d*[a-z])[a-z0-9]{1,5}$/i, "").replace(/[\\/:*?"<>|\u0000-\u001f]+/g, "-").trim();
   return `${stem || "transcript"}.${suffix.split(".").at(-1)}`;
 }
 
