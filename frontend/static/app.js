@@ -188,7 +188,7 @@ async function continueRecording(target = workspace.open) {
   if (!log || jobs.job) return workspace.release(target);
   beginJob();
   repeats.set(target, () => void continueRecording(target));
-  jobs.record(target, { ...options.chosen, mode: target.saved.mode }, { deviceId: settings.choices.deviceId, log });
+  jobs.record(target, options.chosenFor(target.saved.mode), { deviceId: settings.choices.deviceId, log });
   await workspace.show(target);
 }
 

@@ -48,10 +48,18 @@ export class OptionsForm {
 
   /** @returns {Record<string, unknown> & {mode: string}} fields of a `start` message; without those that are unset */
   get chosen() {
-    const { language, prompt, mode, diarize, keyterms, ...flags } = this.values;
-    if (this.revise.disabled || !REVISED_MODES.has(String(mode))) delete flags.revise;
+    return this.chosenFor(this.mode.value);
+  }
+
+  /**
+   * @param {string} mode of the text, whatever the form has
+   * @returns {Record<string, unknown> & {mode: string}}
+   */
+  chosenFor(mode) {
+    const { language, prompt, mode: _, diarize, keyterms, ...flags } = this.values;
+    if (this.revise.disabled || !REVISED_MODES.has(mode)) delete flags.revise;
     const wanted = Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== false && value !== ""));
-    const chosen = { mode: String(mode), language: language || null, prompt: String(prompt).trim() || null, ...wanted };
+    const chosen = { mode, language: language || null, prompt: String(prompt).trim() || null, ...wanted };
     if (mode !== "transcribe") return chosen;
     const terms = String(keyterms).split(",").map((term) => term.trim()).filter((term) => term);
     return { ...chosen, ...(diarize && { diarize }), ...(terms.length > 0 && { keyterms: terms }) };

@@ -260,3 +260,19 @@ async def test_document_that_the_browser_has_no_room_for_is_stored_later(stack: 
         }"""
     )
     assert (troubles, before, after) == (1, ["b"], ["b", "a"])
+
+
+async def test_options_are_those_of_the_mode_of_a_continued_recording(stack: Stack, open_page: OpenPage) -> None:
+    page = await connected(await open_page(stack.web_url))
+    current, continued = await page.evaluate(
+        """async () => {
+            const { OptionsForm } = await import("./options.js");
+            const { Settings } = await import("./settings.js");
+            const options = new OptionsForm(document.querySelector("#options"), new Settings());
+            document.querySelector("#diarize").checked = true;
+            document.querySelector("input[value=translate]").checked = true;
+            return [options.chosen, options.chosenFor("transcribe")];
+        }"""
+    )
+    assert current == {"mode": "translate", "language": None, "prompt": None}
+    assert continued == {"mode": "transcribe", "language": None, "prompt": None, "diarize": True}
