@@ -17,6 +17,8 @@ import { heldIds } from "./tabs.js";
 
 const NAME = "voxtral";
 const VERSION = 1;
+/** A browser whose storage is damaged may never answer. */
+const OPEN_LIMIT_MS = 5000;
 /** About four hours of recordings at 16 kHz, and 87 minutes at the 48 kHz of Firefox. */
 const DEFAULT_BOUND_BYTES = 500e6;
 
@@ -28,17 +30,17 @@ export class Storage {
   }
 
   /**
-   * @param {IDBFactory} [factory]
    * @returns {Promise<Storage>} rejects if the browser offers no storage, as some private windows do
    */
-  static async open(factory = indexedDB) {
-    const request = factory.open(NAME, VERSION);
+  static async open() {
+    const request = indexedDB.open(NAME, VERSION);
     request.onupgradeneeded = () => {
       request.result.createObjectStore("documents", { keyPath: "id" });
       request.result.createObjectStore("audio", { keyPath: ["id", "index"] });
       request.result.createObjectStore("facts", { keyPath: "id" });
     };
-    return new Storage(await answer(request));
+    const late = new Promise((_, reject) => setTimeout(() => reject(new Error("Storage does not answer.")), OPEN_LIMIT_MS));
+    return new Storage(await Promise.race([answer(request), /** @type {Promise<never>} */ (late)]));
   }
 
   /** @returns {Promise<Saved[]>} the newest first */

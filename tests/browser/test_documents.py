@@ -276,3 +276,15 @@ async def test_options_are_those_of_the_mode_of_a_continued_recording(stack: Sta
     )
     assert current == {"mode": "translate", "language": None, "prompt": None}
     assert continued == {"mode": "transcribe", "language": None, "prompt": None, "diarize": True}
+
+
+async def test_page_works_without_storage_that_does_not_answer(stack: Stack, open_page: OpenPage) -> None:
+    page = await connected(await open_page(stack.web_url))
+    await page.clock.install()
+    await page.add_init_script("IDBFactory.prototype.open = () => ((window.hasAsked = true), new EventTarget())")
+    await page.reload()
+    await page.wait_for_function("() => window.hasAsked")
+    await page.clock.fast_forward(5_000)
+    await connected(page)
+    await recorded(page)
+    await expect(page.get_by_role("log")).to_contain_text("seconds")
