@@ -19,14 +19,14 @@ const MAX_CUE_S = 7;
 const PAUSE_S = 1;
 const SENTENCE_END = /[.!?…。！？]$/u;
 
-/** @type {Record<string, {label: string, type: string, write: (saved: Saved) => string}>} by the suffix of the file */
+/** @type {Record<string, {label: string, write: (saved: Saved) => string}>} by the suffix of the file */
 export const FORMATS = {
-  txt: { label: "Text", type: "text/plain", write: (saved) => asText(saved) },
-  "times.txt": { label: "Text with times", type: "text/plain", write: (saved) => asText(saved, { times: true }) },
-  md: { label: "Markdown", type: "text/markdown", write: asMarkdown },
-  srt: { label: "SRT subtitles", type: "application/x-subrip", write: asSrt },
-  vtt: { label: "WebVTT subtitles", type: "text/vtt", write: asVtt },
-  json: { label: "JSON with words", type: "application/json", write: asJson },
+  txt: { label: "Text", write: (saved) => asText(saved) },
+  "times.txt": { label: "Text with times", write: (saved) => asText(saved, { times: true }) },
+  md: { label: "Markdown", write: asMarkdown },
+  srt: { label: "SRT subtitles", write: asSrt },
+  vtt: { label: "WebVTT subtitles", write: asVtt },
+  json: { label: "JSON with words", write: asJson },
 };
 
 /**

@@ -124,27 +124,23 @@ export class TranscriptDocument {
     this.saved.state = "working";
   }
 
-  /**
-   * @param {Record<string, any>} event of the current session
-   * @returns {boolean} whether the document has changed
-   */
+  /** @param {Record<string, any>} event of the current session */
   apply(event) {
     switch (event.type) {
       case "ready":
         this.saved.model = event.model ?? this.saved.model;
-        return true;
+        break;
       case "partial":
         this.open.set(this.idOf(event), { ...this.segmentOf(event), committed: event.committed });
-        return true;
+        break;
       case "final":
-        return this.settle(this.segmentOf(event));
+        this.settle(this.segmentOf(event));
+        break;
       case "revised":
-        return this.replace(this.segmentOf(event));
+        this.replace(this.segmentOf(event));
+        break;
       case "speakers":
         for (const change of event.segments ?? []) this.relabel(change);
-        return true;
-      default:
-        return false;
     }
   }
 
@@ -155,16 +151,14 @@ export class TranscriptDocument {
       const after = this.segments.findIndex(({ start }) => start > segment.start);
       this.segments.splice(after < 0 ? this.segments.length : after, 0, segment);
     }
-    return true;
   }
 
   /** @param {Segment} revised */
   replace(revised) {
     const at = this.segments.findIndex(({ id }) => id === revised.id);
-    if (at < 0 || this.segments[at].isEdited) return false; // what the user wrote stays
+    if (at < 0 || this.segments[at].isEdited) return; // what the user wrote stays
     if (revised.text) this.segments[at] = revised;
     else this.segments.splice(at, 1);
-    return true;
   }
 
   /** @param {Record<string, any>} change of the speaker of a segment that is final */
