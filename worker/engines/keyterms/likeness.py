@@ -69,7 +69,7 @@ def similarities(texts: Sequence[str], others: Sequence[str], pairs: NDArray[np.
 def bounds(texts: Sequence[str], others: Sequence[str]) -> NDArray[np.float64]:
     """`[texts, others]`: what `similarities` does not exceed, by the letters that both have. Much faster."""
     common = np.zeros((len(texts), len(others)), np.intp)
-    for letter in set("".join(others)):
+    for letter in set("".join(others)) & set("".join(texts)):
         left, right = (np.array([text.count(letter) for text in side], np.intp) for side in (texts, others))
         rows, columns = np.flatnonzero(left), np.flatnonzero(right)
         common[np.ix_(rows, columns)] += np.minimum.outer(left[rows], right[columns])

@@ -27,8 +27,8 @@ NATS_PER_LETTER: Final = 0.6
 """What a term gains at `DEFAULT_BOOST`, for each of its letters: a short term needs clearer audio."""
 MAX_GAINING_LETTERS: Final = 10
 """More letters gain no more, so that the gain is bounded."""
-MAX_COMPARED_LETTERS: Final = 32
-"""Longer terms are found only as they are written, or in another decode: comparing 200 of them would take seconds."""
+MAX_COMPARED: Final = 5000
+"""Pairs of a term and a place in the text, the likest first: comparing all of 200 long terms would take seconds."""
 _UNSPACED: Final = re.compile(f"[{UNSPACED}]")
 
 
@@ -64,8 +64,7 @@ class SpokenTerms:
         self._terms = [one for one in terms if one.boost > 0 and letters(one.term)]
         self._letters = [letters(one.term) for one in self._terms]
         self._keys = [sound_key(one.term) for one in self._terms]
-        compared = [one.term for one in self._terms if len(letters(one.term)) <= MAX_COMPARED_LETTERS]
-        longest = max((len(words_of(one)) for one in compared), default=0)
+        longest = max((len(words_of(one.term)) for one in self._terms), default=0)
         self._most_words = max(MAX_WORDS, longest + 1)
         """That may be a term together: in scripts without spaces, a word is a character."""
 
@@ -134,14 +133,15 @@ class SpokenTerms:
         return kept
 
     def _likeness(self, texts: Sequence[str], least: float) -> NDArray[np.float64]:
-        """`[texts, terms]`, 0 to 1: by sound and by letters in equal parts. Only `least` and more are exact."""
+        """`[texts, terms]`, 0 to 1: by sound and by letters in equal parts. Less than `least` may be 0."""
         sounds, spelled = [sound_key(text) for text in texts], [letters(text) for text in texts]
-        is_near = (bounds(sounds, self._keys) + bounds(spelled, self._letters)) / 2 >= least
-        is_near &= np.array([len(one) <= MAX_COMPARED_LETTERS for one in self._letters], bool)
-        pairs = np.stack(np.nonzero(is_near))
+        most = (bounds(sounds, self._keys) + bounds(spelled, self._letters)) / 2
+        near = np.flatnonzero(most >= least)
+        near = near[np.argsort(-most.flat[near], kind="stable")[:MAX_COMPARED]]
+        pairs = np.stack(np.unravel_index(near, most.shape))
         by_sound, by_letters = similarities(sounds, self._keys, pairs), similarities(spelled, self._letters, pairs)
-        found = np.zeros(is_near.shape)
-        found[is_near] = (by_sound + by_letters) / 2
+        found = np.zeros(most.shape)
+        found.flat[near] = (by_sound + by_letters) / 2
         return found
 
     def _bonus(self, index: int) -> float:

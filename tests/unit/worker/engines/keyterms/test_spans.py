@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from shared.session_options import DEFAULT_BOOST, KeyTerm
 from worker.engines.keyterms.likeness import bounds, letters, similarities, sound_key
 from worker.engines.keyterms.spans import (
-    MAX_COMPARED_LETTERS,
     MAX_GAINING_LETTERS,
     NATS_PER_LETTER,
     SpokenTerms,
@@ -104,15 +103,21 @@ def test_another_decode_proposes_a_long_term_without_spaces() -> None:
     assert (found.start, found.stop, found.text) == (1, 8, "北京大学出版社")
 
 
-def test_very_long_term_is_not_compared_but_found_in_another_decode() -> None:
-    """Each client may give 200 terms, and comparing long ones with all of a text takes seconds."""
-    long = "Internationalization and Localization Committee"
-    assert len(letters(long)) > MAX_COMPARED_LETTERS
-    terms = SpokenTerms((KeyTerm(long),))
-    first = words("The internationalisation and localisation comity met.")
-    assert terms.proposals(first, likeness=0.1, most=9) == []
-    [found] = terms.differences(words("The inter nation met."), words(f"The {long} met."))
-    assert found.text == f" {long}"
+@pytest.mark.parametrize("places", [1, 30])
+def test_long_term_is_found_among_many_others(places: int) -> None:
+    """More pairs than are compared are alike in their letters; the likest ones are found all the same."""
+    wanted = "Bundesministerium für Wirtschaft und Klimaschutz"
+    others = [
+        f"{letter * 3} Wirtschaft Ministerium und Klima des Bundes {number}" for number in range(50) for letter in "abc"
+    ]
+    terms = SpokenTerms(tuple(KeyTerm(one) for one in (*others, wanted)))
+    text = words(
+        "das Bundesministerium für Wirtschaft und Klimaschuss sagt "
+        + "und Klima des Bundes Ministerium Wirtschaft " * places
+    )
+    found = terms.proposals(text, likeness=0.6, most=5)
+    assert found[0].text == f" {wanted}"
+    assert terms.likely(text, likeness=0.45, most=3)[0] == wanted
 
 
 def test_terms_of_boost_zero_are_never_proposed() -> None:
