@@ -148,7 +148,8 @@ class Recording(Session):
     def _first(self, segments: list[_Segment]) -> list[_Segment]:
         """Those that the recording's language is detected in, and no later ones; none until each is detected.
 
-        They end with `SETTLING_S` of speech, where a client waits for them, or with the audio.
+        They end with `SETTLING_S` of speech, where a client waits for them or gives the language of the following ones,
+        or with the audio.
         """
         heard_s = 0.0
         for count, one in enumerate(segments, 1):
@@ -157,7 +158,8 @@ class Recording(Session):
             heard_s += one.speech_s
             if heard_s >= SETTLING_S or one.ends_window:
                 return segments[:count]
-        return segments if self.endpointing.finished else []
+        is_whole = self.endpointing.finished or self._segments[-1:] != segments[-1:]
+        return segments if is_whole else []
 
     # Decoding
 

@@ -1,6 +1,6 @@
 """A recording has the same windows and finals however its audio arrives and whatever else its worker does."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import pytest
@@ -116,6 +116,25 @@ def test_first_sentence_alone_settles_nothing_if_one_is_detected_at_a_time(chunk
     """As beside a live session."""
     sentences = [Sentence(4, 1.0, german=0.75), Sentence(10, 1.0), Sentence(10, 1.0)]
     assert languages_of(recorded(sentences, chunk_samples, detections=1)) == ["en"] * 3
+
+
+def test_language_that_is_given_later_ends_the_wait_for_the_one_before() -> None:
+    said, _ = spoken([Sentence(10, 1.0)] * 12)
+    detected = SessionOptions(recording=True, partials=False)
+    recording = Recording(detected, LANGUAGES, Place())
+    answered_s: list[float] = []
+    played = play(
+        recording,
+        said,
+        commits_samples=[35 * SAMPLE_RATE_HZ],
+        events={
+            16 * SAMPLE_RATE_HZ: lambda: recording.configure(replace(detected, language="de")),
+            45 * SAMPLE_RATE_HZ: lambda: answered_s.append(recording.checkpoint_samples / SAMPLE_RATE_HZ),
+        },
+    )
+    assert answered_s[0] >= 35
+    assert set(languages_of(played)[:2]) == {"en"}
+    assert set(languages_of(played)[4:]) == {"de"}
 
 
 @pytest.mark.parametrize(("pause_s", "joined"), [(2.3, 6), (2.4, 6), (2.5, 6), (2.6, 1)])
