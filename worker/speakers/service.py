@@ -6,7 +6,7 @@ sessions that wait are embedded in batches. A session whose command fails has no
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,7 +86,7 @@ class SpeakerService:
                 if isinstance(command, Embed):
                     self._on_report(command.request_id, Embedding(None))
                 else:
-                    self._give_up([command.handle], error)
+                    self._give_up(command.handle, error)
             if isinstance(command, Hear):
                 fed.add(command.handle)
         self._embed()
@@ -127,13 +127,21 @@ class SpeakerService:
             return
         assert self._model is not None, "there are trackers only with a model"
         waiting, self._waiting = self._waiting, []
+        embed = self._model.encoder.embed
         try:
-            vectors = self._model.encoder.embed([window.pcm for _, window in waiting])
-            for (handle, window), vector in zip(waiting, vectors, strict=True):
-                self._trackers[handle].learn(window, vector)
-        except Exception as error:  # as above
-            log.exception("diarization_failed")
-            self._give_up({handle for handle, _ in waiting}, error)
+            vectors = list(embed([window.pcm for _, window in waiting]))
+        except Exception:  # because of some sessions: each is embedded alone  # noqa: BLE001
+            vectors = []
+        for handle in dict.fromkeys(handle for handle, _ in waiting):
+            places = [place for place, (owner, _) in enumerate(waiting) if owner == handle]
+            windows = [waiting[place][1] for place in places]
+            try:
+                own = [vectors[place] for place in places] if vectors else embed([one.pcm for one in windows])
+                for window, vector in zip(windows, own, strict=True):
+                    self._trackers[handle].learn(window, vector)
+            except Exception as error:  # as above
+                log.exception("diarization_failed")
+                self._give_up(handle, error)
 
     def _track(self, command: Follow) -> None:
         model = self._loaded()
@@ -164,10 +172,9 @@ class SpeakerService:
         self._trackers.pop(handle, None)
         self._waiting = [one for one in self._waiting if one[0] != handle]
 
-    def _give_up(self, handles: Iterable[str], error: Exception) -> None:
-        for handle in handles:
-            self._forget(handle)
-            self._refuse(handle, f"The speakers cannot be distinguished: {type(error).__name__}.")
+    def _give_up(self, handle: str, error: Exception) -> None:
+        self._forget(handle)
+        self._refuse(handle, f"The speakers cannot be distinguished: {type(error).__name__}.")
 
     def _refuse(self, handle: str, message: str) -> None:
         self._on_report(handle, Warned(DIARIZE_UNAVAILABLE, f"{message} Finals have no speaker."))
