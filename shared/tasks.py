@@ -48,9 +48,10 @@ async def failing_with(tasks: Collection[asyncio.Task[Any]]) -> AsyncIterator[No
     body = asyncio.current_task()
     assert body is not None
     failures: list[BaseException] = []
+    is_over = False
 
     def note(task: asyncio.Task[Any]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if not is_over and not task.cancelled() and (error := task.exception()) is not None:
             failures.append(error)
             if len(failures) == 1:
                 body.cancel()
@@ -62,10 +63,13 @@ async def failing_with(tasks: Collection[asyncio.Task[Any]]) -> AsyncIterator[No
     except asyncio.CancelledError:
         if not failures or body.uncancel():  # cancelled by others, or by others too
             raise
+        raise failures[0] from None
     finally:
+        is_over = True
         for task in tasks:
             task.remove_done_callback(note)
-    if failures:
+    if failures:  # the body has ended in spite of the cancellation
+        body.uncancel()
         raise failures[0]
 
 
