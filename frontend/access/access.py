@@ -256,7 +256,7 @@ class Access:
             try:
                 meter.key = self.check(meter.principal)
             except UnauthorizedError as error:
-                if meter.on_revoked is None:  # its session is still being opened: the first round after that ends it
+                if meter.on_revoked is None:  # its session has no slots yet: the first round after that ends it
                     continue
                 log.info("session_revoked", session_id=meter.session_id, name=meter.principal.name)
                 self._meters.discard(meter)

@@ -47,7 +47,7 @@ class Meter:
         self.key = key
         """With its current limits; None if keys are off."""
         self.on_revoked: Callable[[VoxtralError], None] | None = None
-        """Called when the key is no longer valid. None until the session has been opened."""
+        """Called when the key is no longer valid. None until the session has its slots."""
         self._limiter = limiter
         self._usage = usage
         self._start = start

@@ -317,7 +317,7 @@ class Gateway:
     async def _resume(self, session_id: str, resume_token: str, held: _Held, seq: int, meter: Meter) -> Session:
         # An error that ended a connection has a `seq` that is not in the log, or that of another event. So the last
         # event of a session is always sent: otherwise a client might wait for it for ever.
-        seq = min(seq, held.last_seq - 1 if held.has_ended else held.last_seq)
+        seq = min(seq, max(0, held.last_seq - held.has_ended))
         follower = await self._subscriber.follow(session_id, after_seq=seq)
         try:
             attachment = await attach(self._redis, session_id)

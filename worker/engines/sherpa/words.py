@@ -10,6 +10,7 @@ from typing import Final
 
 from shared.events import Word
 from shared.seams import CHINESE_AND_JAPANESE
+from shared.words import has_letters
 from worker.engines.sherpa.spelling import Piece
 
 PIECE_SAMPLES: Final = 3_840
@@ -84,5 +85,5 @@ class Words:
     def _is_new(self, part: str) -> bool:
         """Punctuation belongs to the character before it."""
         last = self._words[-1].text
-        after_word = bool(_IS_WORD.match(last)) and part[0].isalnum()
+        after_word = bool(_IS_WORD.match(last)) and has_letters(part[0])
         return self._spaced or bool(_IS_WORD.match(part)) or after_word
