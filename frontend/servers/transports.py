@@ -267,12 +267,14 @@ class TcpTransport:
         self._frames.clear()
         with contextlib.suppress(OSError, RuntimeError, TimeoutError):
             async with asyncio.timeout(LINGER_S):
-                self._writer.transport.set_write_buffer_limits(0)  # otherwise `drain` does not wait for the last 64 KiB
-                await self._writer.drain()
                 if self._writer.can_write_eof():
+                    # Otherwise `drain` does not wait for the last 64 KiB.
+                    self._writer.transport.set_write_buffer_limits(0)
+                    await self._writer.drain()
                     self._writer.write_eof()
                     await self._discard_input()
                 else:
+                    await self._writer.drain()
                     await self._close_tls(is_failure=bool(reason))
         self.abort()
 
