@@ -74,8 +74,9 @@ class Listener:
 
 async def test_transcript_survives_a_killed_worker(fleet: Fleet) -> None:
     await fleet.start("first")
-    listener = Listener(await fleet.gateway.open(SessionOptions(language="en")))
+    session = await fleet.gateway.open(SessionOptions(language="en"))
     await fleet.start("second")
+    listener = Listener(session)
     await until(listener.is_in_mid_sentence, 60)
     fleet.signal("first", signal.SIGKILL)
     await until(lambda: fleet.is_owned_by(listener.session, "second"))
@@ -84,8 +85,9 @@ async def test_transcript_survives_a_killed_worker(fleet: Fleet) -> None:
 
 async def test_hand_over_is_hardly_seen(fleet: Fleet) -> None:
     await fleet.start("first")
-    listener = Listener(await fleet.gateway.open(SessionOptions(language="en")))
+    session = await fleet.gateway.open(SessionOptions(language="en"))
     await fleet.start("second")
+    listener = Listener(session)
     await until(listener.is_in_mid_sentence, 60)
     told_s = time.monotonic()
     fleet.signal("first", signal.SIGTERM)
