@@ -6,7 +6,7 @@ import { DocumentView } from "./document-view.js";
 import { History } from "./history.js";
 import { Player } from "./player.js";
 import { heldElsewhere, hold, isHeldHere, listen, release, tellOthers, whenFree } from "./tabs.js";
-import { TranscriptDocument } from "./transcript-document.js";
+import { TranscriptDocument, interrupted } from "./transcript-document.js";
 
 /** @typedef {import("./transcript-document.js").Saved} Saved */
 /** @typedef {import("./keeper.js").Keeper} Keeper */
@@ -126,7 +126,13 @@ export class Workspace {
   /** @param {string} id */
   async openById(id) {
     const saved = (await this.all()).find((one) => one.id === id);
-    await this.show(this.known.get(id) ?? (saved ? new TranscriptDocument(saved) : null));
+    await this.show(this.known.get(id) ?? (saved ? this.restored(saved) : null));
+  }
+
+  /** @param {Saved} saved what is stored; its tab may have been closed while it worked on it */
+  restored(saved) {
+    const isLeft = saved.state === "working" && !this.elsewhere.has(saved.id);
+    return new TranscriptDocument(isLeft ? interrupted(saved) : saved);
   }
 
   /** @returns {Promise<Saved[]>} the newest first */

@@ -1,10 +1,12 @@
 """Several tabs of the page share the documents of one browser."""
 
 import asyncio
+from pathlib import Path
 
 from playwright.async_api import Page, expect
 
-from tests.browser.conftest import OpenPage
+from tests.browser.conftest import OpenPage, write_wav
+from tests.speech import silence
 from tests.stack import Stack
 
 
@@ -54,3 +56,36 @@ async def test_changes_of_a_document_are_shown_in_other_tabs(stack: Stack, open_
     await other.get_by_label("Name").fill("Another name")
     await other.keyboard.press("Enter")
     await expect(page.get_by_label("Name")).to_have_value("Another name")
+
+
+async def test_edits_stay_although_another_tab_was_closed_in_mid_transcription(
+    stack: Stack, open_page: OpenPage, tmp_path: Path
+) -> None:
+    page = await open_page(stack.web_url)
+    await expect(page.locator("#link-state")).to_have_text("Connected")
+    write_wav(tmp_path / "one.wav", silence(1), 16_000)
+    await page.locator("#file").set_input_files(tmp_path / "one.wav")
+    await expect(page.get_by_role("button", name="Transcribe again")).to_be_visible()
+    await page.evaluate("void (window.Blob.prototype.arrayBuffer = () => new Promise(() => {}))")  # decodes without end
+    await page.get_by_role("button", name="Transcribe again").click()
+    other = await opened(page)
+    text = other.get_by_role("log")
+    await expect(text).not_to_contain_text("1 seconds")
+    await expect(other.get_by_role("button", name="Clear")).to_be_disabled()
+    await page.close()
+    await expect(text).to_contain_text("1 seconds")
+    await other.get_by_role("button", name="Find").click()
+    await other.get_by_label("Find", exact=True).fill("seconds")
+    await other.get_by_label("Replace with").fill("minutes")
+    await other.get_by_role("button", name="Replace all").click()
+    await expect(text).to_contain_text("1 minutes")
+    await other.evaluate(
+        """async () => {
+            const storage = await (await import("./storage.js")).Storage.open();
+            const isStored = async () => (await storage.documents())[0].segments[0]?.text.includes("minutes");
+            while (!(await isStored())) await new Promise((resolve) => setTimeout(resolve, 50));
+        }"""
+    )
+    await other.reload()
+    await other.locator("#documents button").click()
+    await expect(text).to_contain_text("1 minutes")
