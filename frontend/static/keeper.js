@@ -13,13 +13,15 @@ const SHARE = 20;
 export class Keeper {
   /**
    * @param {Storage | null} storage null if the browser offers none
-   * @param {(error: unknown) => void} onTrouble a document could not be saved
+   * @param {(error: unknown) => void} onTrouble a document could not be saved; called once until it is saved
    */
   constructor(storage, onTrouble) {
     this.storage = storage;
     this.onTrouble = onTrouble;
     /** @type {Set<TranscriptDocument>} */
     this.changed = new Set();
+    /** Could not be saved at the last attempt. @type {WeakSet<TranscriptDocument>} */
+    this.failing = new WeakSet();
     this.timer = 0;
     this.pauseMs = SAVE_MS;
     document.addEventListener("visibilitychange", () => document.hidden && void this.save());
@@ -42,10 +44,12 @@ export class Keeper {
       const { stored } = one;
       try {
         await this.storage?.save(stored);
+        this.failing.delete(one);
         if (!isHeldHere(stored.id)) tellOthers(stored.id);
       } catch (error) {
         this.changed.add(one); // it is saved with the next change
-        this.onTrouble(error);
+        if (!this.failing.has(one)) this.onTrouble(error);
+        this.failing.add(one);
       }
     }
     this.pauseMs = Math.max(SAVE_MS, SHARE * (performance.now() - begunMs));

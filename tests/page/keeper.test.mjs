@@ -1,0 +1,50 @@
+/** The keeper of the page's documents, with a database that a test fills. Run by Node. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+Object.assign(globalThis, {
+  addEventListener() {},
+  document: { addEventListener() {} },
+  BroadcastChannel: class {
+    postMessage() {}
+  },
+});
+
+const page = (name) => import(`${process.env.STATIC}/${name}`);
+const { Keeper } = await page("keeper.js");
+const { Storage } = await page("storage.js");
+const { TranscriptDocument } = await page("transcript-document.js");
+
+/** In place of IndexedDB: ends each transaction in its turn, without storing it if there is no room. */
+class Database {
+  isFull = false;
+
+  transaction() {
+    const transaction = { objectStore: () => ({ put() {}, delete() {} }) };
+    setImmediate(() => (this.isFull ? transaction.onabort() : transaction.oncomplete()));
+    return transaction;
+  }
+}
+
+function newKeeper() {
+  const database = new Database();
+  const troubles = [];
+  const keeper = new Keeper(new Storage(database), (error) => troubles.push(error));
+  const document = TranscriptDocument.create({ name: "talk", kind: "file", mode: "transcribe" }, { id: "d", createdMs: 0 });
+  const save = () => (keeper.touch(document), keeper.save());
+  return { database, document, keeper, save, troubles };
+}
+
+test("a lack of room is reported once, until there is room again", async () => {
+  const { database, save, troubles } = newKeeper();
+  database.isFull = true;
+  await save();
+  await save();
+  assert.equal(troubles.length, 1);
+  database.isFull = false;
+  await save();
+  database.isFull = true;
+  await save();
+  assert.equal(troubles.length, 2);
+});
