@@ -40,6 +40,8 @@ export class Job {
     this.observer = observer;
     this.isOver = false;
     this.isAnswerDue = false;
+    /** Whether the session has no connection and waits for a new one. */
+    this.isLost = false;
     this.silenceTimer = 0;
     /** @type {Session | null} */
     this.session = null;
@@ -51,17 +53,17 @@ export class Job {
     this.hear();
   }
 
-  /** The next event may take as long again. */
+  /** The next event may take as long again. Without a connection, none can follow. */
   hear() {
     clearTimeout(this.silenceTimer);
-    if (!this.isAnswerDue) return;
+    if (!this.isAnswerDue || this.isLost) return;
     this.silenceTimer = setTimeout(() => this.end({ message: wording.NO_ANSWER }), this.silenceLimitMs);
   }
 
   /** @param {boolean} isLost whether the session has no connection and waits for a new one */
   reconnecting(isLost) {
-    if (isLost) clearTimeout(this.silenceTimer);
-    else this.hear();
+    this.isLost = isLost;
+    this.hear();
     this.observer.onReconnecting(isLost);
   }
 
@@ -79,7 +81,7 @@ export class Job {
   end(trouble) {
     if (this.isOver) return;
     this.isOver = true;
-    clearTimeout(this.silenceTimer);
+    this.expectAnswer(false);
     this.session?.cancel();
     if (trouble) this.document.interrupt();
     else this.document.finish();

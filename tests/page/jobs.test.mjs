@@ -87,3 +87,19 @@ test("an answer is due only after all audio was sent, also in a second session",
   assert.ok(!job.isOver, "the server has not had all audio");
   job.end();
 });
+
+test("no answer is due while the connection is lost, also if the recording is stopped then", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const server = new Server();
+  const { job, seen } = stoppedRecording(server, 1);
+  job.isStopped = false;
+  await until(() => server.audioBytes === 2 * LIMITS.sampleRate);
+  server.onMessage = () => true;
+  [...server.open].forEach((socket) => socket.end());
+  await until(() => seen.at(-1) === true);
+  await job.stop();
+  assert.ok(job.hasSentStop);
+  t.mock.timers.tick(job.silenceLimitMs);
+  assert.ok(!job.isOver, "the session waits for a connection");
+  job.end();
+});
