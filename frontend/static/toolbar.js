@@ -110,6 +110,7 @@ export class Toolbar {
     this.workspace.changeText(() => open.clear());
     const cleared = open.segments;
     this.showToast("The text was cleared.", () => {
+      if (this.workspace.known.get(open.saved.id) !== open) return; // another tab has changed or deleted it
       void this.workspace.show(open);
       if (open.segments === cleared) this.undo(); // not undone by other means
     });

@@ -89,3 +89,21 @@ async def test_edits_stay_although_another_tab_was_closed_in_mid_transcription(
     await other.reload()
     await other.locator("#documents button").click()
     await expect(text).to_contain_text("1 minutes")
+
+
+async def test_undoing_a_clearing_does_not_bring_back_what_another_tab_deleted(
+    stack: Stack, open_page: OpenPage, tmp_path: Path
+) -> None:
+    page = await open_page(stack.web_url)
+    await expect(page.locator("#link-state")).to_have_text("Connected")
+    write_wav(tmp_path / "one.wav", silence(1), 16_000)
+    await page.locator("#file").set_input_files(tmp_path / "one.wav")
+    await expect(page.get_by_role("button", name="Transcribe again")).to_be_visible()
+    other = await opened(page)
+    await page.get_by_role("button", name="Clear").click()
+    await other.get_by_role("button", name="Delete").click()
+    await expect(page.locator("#documents button")).to_have_count(0)
+    await page.locator("#toast").get_by_role("button", name="Undo").click()
+    await expect(page.locator("#toast")).to_be_hidden()
+    await expect(page.get_by_label("Name")).to_be_hidden()
+    await expect(page.locator("#documents button")).to_have_count(0)
