@@ -160,10 +160,12 @@ function showEvent(changed, event) {
 function ended(finished, trouble) {
   isReconnecting = false;
   showLink(linkState);
-  void workspace.release(finished);
+  const released = workspace.release(finished);
   if (workspace.open === finished) workspace.draw();
+  const repeat = repeats.get(finished);
+  repeats.delete(finished);
   if (!trouble?.message) return;
-  again = repeats.get(finished) ?? record;
+  again = repeat ? () => void released.finally(repeat) : record;
   notice.show(trouble.message, trouble.retry_after_s);
 }
 
@@ -183,7 +185,8 @@ function record() {
 
 /** Records more into a document. */
 async function continueRecording(target = workspace.open) {
-  if (!target || jobs.job || !(await workspace.claim(target))) return;
+  if (!target || jobs.job) return;
+  if (!(await workspace.claim(target))) return notice.show(wording.CHANGED_ELSEWHERE);
   const log = storage && (await AudioLog.reopen(storage, target.saved.id, target.saved.peaks));
   if (!log || jobs.job) return workspace.release(target);
   beginJob();
@@ -192,10 +195,16 @@ async function continueRecording(target = workspace.open) {
   await workspace.show(target);
 }
 
-/** Transcribes the audio of a document from its beginning. */
-async function transcribeAgain(target = workspace.open) {
-  const audio = target && (await workspace.audioOf(target.saved.id));
-  if (!target || !audio || !(await workspace.claim(target))) return;
+/**
+ * Transcribes the audio of a document from its beginning.
+ *
+ * @param {import("./transcript-document.js").TranscriptDocument | null} target
+ * @param {Blob | null} [given] its audio, which this browser may not have stored
+ */
+async function transcribeAgain(target = workspace.open, given = null) {
+  const audio = given ?? (target && (await workspace.audioOf(target.saved.id)));
+  if (!target || !audio || jobs.document === target) return;
+  if (!(await workspace.claim(target))) return notice.show(wording.CHANGED_ELSEWHERE);
   target.startAgain();
   startTranscription(target, audio);
   await workspace.show(target);
@@ -233,7 +242,7 @@ async function store(id, file) {
  */
 function startTranscription(target, audio) {
   if (!jobs.job) beginJob();
-  repeats.set(target, () => void transcribeAgain(target));
+  repeats.set(target, () => void transcribeAgain(target, audio));
   jobs.transcribe(target, options.chosen, audio);
 }
 

@@ -29,6 +29,7 @@ export const FILE_INTERRUPTED = "The connection to the server was lost. Use “T
 export const MICROPHONE_LOST = "The microphone was disconnected or blocked; the recording has ended.";
 export const MICROPHONE_INTERRUPTED =
   "The system has interrupted the microphone, for example for a call. Nothing is recorded until it is free again.";
+export const CHANGED_ELSEWHERE = "This document is in use, or another tab has changed it. Choose it again from the list.";
 export const NO_ANSWER = "The server did not finish in time. The audio is kept: use “Transcribe again”.";
 export const OTHER_RATE = "This microphone has another sample rate than the recording; start a new recording.";
 export const NOT_STORED =

@@ -17,6 +17,15 @@ async def with_file(page: Page, folder: Path, name: str, seconds: int) -> None:
     await page.locator("#file").set_input_files(folder / name)
 
 
+async def repeated(page: Page, result: str) -> None:
+    """Tries again until the slots are free and the text is there."""
+    again, text = page.get_by_role("button", name="Try again"), page.get_by_role("log").get_by_text(result)
+    while not await text.count():
+        await expect(again.or_(text)).to_be_visible(timeout=limit_s(20) * 1000)
+        if await again.is_visible():
+            await again.click()
+
+
 async def test_failed_file_is_repeated_whatever_document_is_open(
     stack: Stack, open_page: OpenPage, tmp_path: Path
 ) -> None:
@@ -29,14 +38,9 @@ async def test_failed_file_is_repeated_whatever_document_is_open(
         await expect(page.get_by_role("alert")).to_contain_text("slot")
         await page.locator("#documents").get_by_text("one.wav").click()
         await expect(text).to_contain_text("1 seconds")
-    again = page.get_by_role("button", name="Try again")
-    await again.click()
-    name = page.get_by_label("Name")
-    await expect(name).to_have_value("two.wav")
-    while not await text.get_by_text("2 seconds").count():
-        await expect(again.or_(text.get_by_text("2 seconds"))).to_be_visible(timeout=limit_s(20) * 1000)
-        if await again.is_visible():
-            await again.click()  # the slots were not free yet
+    await page.get_by_role("button", name="Try again").click()
+    await expect(page.get_by_label("Name")).to_have_value("two.wav")
+    await repeated(page, "2 seconds")
     await page.locator("#documents").get_by_text("one.wav").click()
     await expect(text).to_contain_text("1 seconds")
 
@@ -62,3 +66,15 @@ async def test_former_text_comes_back_after_a_reload_in_mid_transcription(
     await page.locator("#documents button").click()
     await expect(text).to_contain_text("1 seconds")
     await expect(page.locator("#documents")).not_to_contain_text("Not finished")
+
+
+async def test_failed_file_is_repeated_although_the_browser_stores_nothing(
+    stack: Stack, open_page: OpenPage, tmp_path: Path
+) -> None:
+    page = await open_page(stack.web_url)
+    await page.add_init_script("IDBFactory.prototype.open = () => { throw new DOMException('private', 'SecurityError'); }")
+    await page.reload()
+    async with all_taken(stack):
+        await with_file(page, tmp_path, "one.wav", 1)
+        await expect(page.get_by_role("button", name="Try again")).to_be_visible()
+    await repeated(page, "1 seconds")
