@@ -148,6 +148,7 @@ async function findUrl() {
  */
 function showEvent(changed, event) {
   if (event.type === "warning" || event.type === "error") notice.show(event.message);
+  if (event.type === "withdrawn") notice.withdraw(event.message);
   if (event.type === "ready") activity.offerCaptions(event);
   if (event.latency && jobs.isRecording) activity.showLatency(event.latency.total);
   if (workspace.open === changed) workspace.draw();

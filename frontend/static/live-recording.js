@@ -65,6 +65,7 @@ export class LiveRecording extends Job {
         onLevel: (peak) => this.observer.onLevel(this.isPaused ? 0 : peak),
         onLost: () => this.microphoneLost(),
         onInterrupted: () => this.observer.onEvent({ type: "warning", message: wording.MICROPHONE_INTERRUPTED }),
+        onResumed: () => this.observer.onEvent({ type: "withdrawn", message: wording.MICROPHONE_INTERRUPTED }),
       });
     } catch (error) {
       return this.end({ message: wording.microphoneTrouble(error), retry_after_s: 0 });

@@ -18,6 +18,7 @@ const STOP_LIMIT_MS = 1000;
  * @property {() => void} onLost the device was unplugged, or its permission withdrawn
  * @property {() => void} [onInterrupted] the system has stopped the audio, for example for a phone call; it continues when the
  *   system permits it
+ * @property {() => void} [onResumed] the audio continues
  */
 
 export class Recorder {
@@ -78,7 +79,8 @@ export class Recorder {
     });
     stream.getAudioTracks()[0].addEventListener("ended", handlers.onLost);
     context.addEventListener("statechange", () => {
-      if (this.stopped || context.state === "running" || context.state === "closed") return;
+      if (this.stopped || context.state === "closed") return;
+      if (context.state === "running") return handlers.onResumed?.();
       handlers.onInterrupted?.();
       context.resume().catch(() => {}); // not permitted yet: another change of the state follows
     });
