@@ -22,6 +22,8 @@ export class Keeper {
     this.changed = new Set();
     /** Could not be saved at the last attempt. @type {WeakSet<TranscriptDocument>} */
     this.failing = new WeakSet();
+    /** @type {WeakSet<TranscriptDocument>} */
+    this.removed = new WeakSet();
     this.timer = 0;
     this.pauseMs = SAVE_MS;
     document.addEventListener("visibilitychange", () => document.hidden && void this.save());
@@ -47,6 +49,7 @@ export class Keeper {
         this.failing.delete(one);
         if (!isHeldHere(stored.id)) tellOthers(stored.id);
       } catch (error) {
+        if (this.removed.has(one)) continue;
         this.changed.add(one); // it is saved with the next change
         if (!this.failing.has(one)) this.onTrouble(error);
         this.failing.add(one);
@@ -57,6 +60,7 @@ export class Keeper {
 
   /** @param {TranscriptDocument} removed */
   async remove(removed) {
+    this.removed.add(removed);
     this.changed.delete(removed);
     await this.storage?.remove(removed.saved.id);
   }

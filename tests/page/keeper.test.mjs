@@ -6,6 +6,7 @@ import { test } from "node:test";
 Object.assign(globalThis, {
   addEventListener() {},
   document: { addEventListener() {} },
+  IDBKeyRange: { bound() {} },
   BroadcastChannel: class {
     postMessage() {}
   },
@@ -22,7 +23,8 @@ class Database {
 
   transaction() {
     const transaction = { objectStore: () => ({ put() {}, delete() {} }) };
-    setImmediate(() => (this.isFull ? transaction.onabort() : transaction.oncomplete()));
+    const { isFull } = this;
+    setImmediate(() => (isFull ? transaction.onabort() : transaction.oncomplete()));
     return transaction;
   }
 }
@@ -47,4 +49,15 @@ test("a lack of room is reported once, until there is room again", async () => {
   database.isFull = true;
   await save();
   assert.equal(troubles.length, 2);
+});
+
+test("a document is not saved again that was removed while saving it failed", async () => {
+  const { database, document, keeper, save, troubles } = newKeeper();
+  database.isFull = true;
+  const failed = save();
+  database.isFull = false;
+  await keeper.remove(document);
+  await failed;
+  assert.equal(keeper.changed.size, 0);
+  assert.equal(troubles.length, 0);
 });
