@@ -161,7 +161,7 @@ function showEvent(changed, event) {
 function ended(finished, trouble) {
   isReconnecting = false;
   showLink(linkState);
-  const released = workspace.release(finished);
+  const released = finished.isUnused ? workspace.remove(finished) : workspace.release(finished);
   if (workspace.open === finished) workspace.draw();
   const repeat = repeats.get(finished);
   repeats.delete(finished);

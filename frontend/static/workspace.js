@@ -149,9 +149,8 @@ export class Workspace {
     element("used").textContent = `${Math.round(used / 1e6)} MB`;
   }
 
-  /** @param {TranscriptDocument} finished a job has ended; a recording without anything is removed */
+  /** @param {TranscriptDocument} finished which no job works on any more */
   async release(finished) {
-    if (finished.isUnused) return this.remove(finished);
     await this.keeper.save();
     release(finished.saved.id);
     if (this.open === finished) {
