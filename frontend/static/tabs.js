@@ -14,7 +14,7 @@ const held = new Map();
 export async function hold(id) {
   if (held.has(id)) return false;
   held.set(id, () => {});
-  const isFree = !navigator.locks || (await isGranted(id));
+  const isFree = !navigator.locks || (await isGranted(id).catch(() => true)); // a browser may refuse locks
   if (isFree) tellOthers(id);
   else held.delete(id);
   return isFree;

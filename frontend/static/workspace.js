@@ -262,8 +262,11 @@ export class Workspace {
   async remove(removed) {
     const { id } = removed.saved;
     this.known.delete(id);
-    await this.keeper.remove(removed);
-    release(id);
+    try {
+      await this.keeper.remove(removed);
+    } finally {
+      release(id);
+    }
     if (this.open === removed) await this.show(null);
     else await this.refresh();
   }
