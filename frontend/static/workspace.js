@@ -119,19 +119,23 @@ export class Workspace {
     if (isHeldHere(id)) return;
     this.known.delete(id);
     await this.lookElsewhere();
-    if (this.open?.saved.id === id) await this.openById(id);
+    const isOpen = () => this.open?.saved.id === id;
+    const current = isOpen() ? await this.find(id) : null;
+    if (isOpen()) await this.show(current); // no other one was chosen meanwhile
     else await this.refresh();
   }
 
   /** @param {string} id */
   async openById(id) {
-    const saved = (await this.all()).find((one) => one.id === id);
-    await this.show(this.known.get(id) ?? (saved ? this.restored(saved) : null));
+    await this.show(await this.find(id));
   }
 
-  /** @param {Saved} saved what is stored; its tab may have been closed while it worked on it */
-  restored(saved) {
-    const isLeft = saved.state === "working" && !this.elsewhere.has(saved.id);
+  /** @param {string} id */
+  async find(id) {
+    const elsewhere = await heldElsewhere();
+    const saved = (await this.all()).find((one) => one.id === id);
+    if (!saved || this.known.has(id)) return this.known.get(id) ?? null;
+    const isLeft = saved.state === "working" && !elsewhere.has(id); // its tab was closed while it worked on it
     return new TranscriptDocument(isLeft ? interrupted(saved) : saved);
   }
 
@@ -246,7 +250,8 @@ export class Workspace {
     this.keeper.touch(deleted);
     await this.keeper.save();
     tellOthers(deleted.saved.id);
-    await this.show(null);
+    if (this.open === deleted) await this.show(null);
+    else await this.refresh();
     return true;
   }
 

@@ -72,7 +72,7 @@ async def test_failed_file_is_repeated_although_the_browser_stores_nothing(
     stack: Stack, open_page: OpenPage, tmp_path: Path
 ) -> None:
     page = await open_page(stack.web_url)
-    await page.add_init_script("IDBFactory.prototype.open = () => { throw new DOMException('private', 'SecurityError'); }")
+    await page.add_init_script("IDBFactory.prototype.open = () => { throw new Error('no storage'); }")
     await page.reload()
     async with all_taken(stack):
         await with_file(page, tmp_path, "one.wav", 1)

@@ -25,6 +25,16 @@ async def begun(page: Page) -> None:
     await page.wait_for_function("() => parseFloat(document.querySelector('#activity-text').textContent.slice(2)) >= 1")
 
 
+async def until_stored(page: Page, wanted: str) -> None:
+    """Waits until the only document is stored as a function wants it."""
+    await page.evaluate(
+        f"""async () => {{
+            const storage = await (await import("./storage.js")).Storage.open();
+            while (!({wanted})((await storage.documents())[0])) await new Promise((resolve) => setTimeout(resolve, 50));
+        }}"""
+    )
+
+
 async def test_document_that_another_tab_works_on_is_shown_but_not_changed(stack: Stack, open_page: OpenPage) -> None:
     page = await open_page(stack.web_url)
     await begun(page)
@@ -68,6 +78,7 @@ async def test_edits_stay_although_another_tab_was_closed_in_mid_transcription(
     await expect(page.get_by_role("button", name="Transcribe again")).to_be_visible()
     await page.evaluate("void (window.Blob.prototype.arrayBuffer = () => new Promise(() => {}))")  # decodes without end
     await page.get_by_role("button", name="Transcribe again").click()
+    await until_stored(page, "one => one.former")
     other = await opened(page)
     text = other.get_by_role("log")
     await expect(text).not_to_contain_text("1 seconds")
@@ -79,13 +90,7 @@ async def test_edits_stay_although_another_tab_was_closed_in_mid_transcription(
     await other.get_by_label("Replace with").fill("minutes")
     await other.get_by_role("button", name="Replace all").click()
     await expect(text).to_contain_text("1 minutes")
-    await other.evaluate(
-        """async () => {
-            const storage = await (await import("./storage.js")).Storage.open();
-            const isStored = async () => (await storage.documents())[0].segments[0]?.text.includes("minutes");
-            while (!(await isStored())) await new Promise((resolve) => setTimeout(resolve, 50));
-        }"""
-    )
+    await until_stored(other, "one => one.segments[0]?.text.includes('minutes')")
     await other.reload()
     await other.locator("#documents button").click()
     await expect(text).to_contain_text("1 minutes")
