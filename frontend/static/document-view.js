@@ -54,7 +54,7 @@ export class DocumentView {
     const segments = this.document?.segments ?? [];
     const isNear = this.isNearEnd;
     this.drawFinals(segments);
-    this.elements.partials.replaceChildren(...[...(this.document?.open.values() ?? [])].map((one) => this.newRow(one, [one], [""]).row));
+    this.elements.partials.replaceChildren(...[...(this.document?.open.values() ?? [])].map((one) => this.newRow(one, [one], [""])));
     this.elements.empty.hidden = segments.length > 0 || (this.document?.open.size ?? 0) > 0;
     if (isNear) this.elements.scroller.scrollTop = this.elements.scroller.scrollHeight;
   }
@@ -76,7 +76,7 @@ export class DocumentView {
       label = labels[labels.length - 1];
       let known = this.rows.get(segment.id);
       if (known?.segment !== segment || known.shown !== shown.join("\n")) {
-        const { row } = this.newRow(segment, turns, shown);
+        const row = this.newRow(segment, turns, shown);
         known?.row.replaceWith(row);
         known = { row, segment, shown: shown.join("\n") };
         this.rows.set(segment.id, known);
@@ -116,7 +116,7 @@ export class DocumentView {
       body.append(text);
     });
     row.append(time, body);
-    return { row };
+    return row;
   }
 
   /** @param {boolean} isEditing */

@@ -1,6 +1,7 @@
 /**
  * The text of one recording or file: settled segments, text that may still change, and edits that can be undone.
- * Segments are never changed, but replaced. Knows nothing of the page, the server or storage. All times are seconds since the document's own audio began.
+ * Segments are never changed, but replaced. Knows nothing of the page, the server or storage. All times are seconds since
+ * the document's own audio began.
  */
 
 import { wordsAfterEdit } from "./edits.js";
