@@ -154,8 +154,8 @@ export class LiveRecording extends Job {
     while (session === this.session && !session.isOver) {
       const pcm = await log.read(this.fedBytes);
       if (pcm.byteLength === 0) break;
-      if (session.write(pcm)) this.fedBytes += pcm.byteLength;
-      else await session.room();
+      await session.send(pcm);
+      if (session === this.session) this.fedBytes += pcm.byteLength;
     }
     this.isFeeding = false;
     if (session !== this.session) return void this.feed();
