@@ -70,8 +70,12 @@ export class Keeper {
     const inUse = await heldIds();
     for (const saved of (await this.storage?.documents()) ?? []) {
       if (inUse.has(saved.id)) continue;
-      if (saved.isDeleted) await this.storage?.remove(saved.id);
-      else if (saved.state === "working") await this.storage?.save(interrupted(saved));
+      try {
+        if (saved.isDeleted) await this.storage?.remove(saved.id);
+        else if (saved.state === "working") await this.storage?.save(interrupted(saved));
+      } catch (error) {
+        this.onTrouble(error); // it is tried again when the page is next loaded
+      }
     }
   }
 }

@@ -12,6 +12,8 @@ Object.assign(globalThis, {
   },
 });
 
+Object.defineProperty(globalThis, "navigator", { value: {}, configurable: true }); // that of Node has only a getter
+
 const page = (name) => import(`${process.env.STATIC}/${name}`);
 const { Keeper } = await page("keeper.js");
 const { Storage } = await page("storage.js");
@@ -20,11 +22,20 @@ const { TranscriptDocument } = await page("transcript-document.js");
 /** In place of IndexedDB: ends each transaction in its turn, without storing it if there is no room. */
 class Database {
   isFull = false;
+  /** The documents that are there, and the states that were stored of them. */
+  documents = [];
+  states = [];
 
   transaction() {
-    const transaction = { objectStore: () => ({ put() {}, delete() {} }) };
     const { isFull } = this;
-    setImmediate(() => (isFull ? transaction.onabort() : transaction.oncomplete()));
+    const put = ({ state }) => isFull || this.states.push(state);
+    const getAll = () => {
+      const request = { result: this.documents };
+      setImmediate(() => request.onsuccess());
+      return request;
+    };
+    const transaction = { objectStore: () => ({ put, getAll, delete() {} }) };
+    setImmediate(() => (isFull ? transaction.onabort?.() : transaction.oncomplete?.()));
     return transaction;
   }
 }
@@ -60,4 +71,16 @@ test("a document is not saved again that was removed while saving it failed", as
   await failed;
   assert.equal(keeper.changed.size, 0);
   assert.equal(troubles.length, 0);
+});
+
+test("a document that cannot be saved does not keep the page from its start", async () => {
+  const { database, document, keeper, troubles } = newKeeper();
+  const left = (id) => ({ ...document.stored, id, createdMs: 0, state: "working" });
+  database.documents = [left("d"), left("e")];
+  database.isFull = true;
+  await keeper.tidy();
+  assert.equal(troubles.length, 2);
+  database.isFull = false;
+  await keeper.tidy();
+  assert.deepEqual(database.states, ["interrupted", "interrupted"]);
 });
