@@ -11,7 +11,7 @@ ACCENTS: Final = 200
 """From this combining class on, marks are accents. Letters that are usually written with one include it (NFC)."""
 VOWEL_SIGNS: Final = "".join(
     character
-    for character in map(chr, range(0x300, 0xFE00))
+    for character in map(chr, (*range(0x300, 0x3100), *range(0xA600, 0xAC00)))  # Chinese and Hangul have none
     if unicodedata.category(character) in ("Mn", "Mc")
     and unicodedata.combining(character) not in OPTIONAL_POINTS
     and unicodedata.combining(character) < ACCENTS
