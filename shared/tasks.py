@@ -61,15 +61,13 @@ async def failing_with(tasks: Collection[asyncio.Task[Any]]) -> AsyncIterator[No
     try:
         yield
     except asyncio.CancelledError:
-        if not failures or body.uncancel():  # cancelled by others, or by others too
+        if not failures or body.cancelling() > 1:  # cancelled by others, or by others too
             raise
-        raise failures[0] from None
     finally:
         is_over = True
-        for task in tasks:
-            task.remove_done_callback(note)
-    if failures:  # the body has ended in spite of the cancellation
-        body.uncancel()
+        if failures:
+            body.uncancel()
+    if failures:
         raise failures[0]
 
 
