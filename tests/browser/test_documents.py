@@ -9,19 +9,13 @@ import numpy as np
 from playwright.async_api import Locator, Page, expect
 
 from tests.browser.conftest import MICROPHONE_RATE_HZ, OpenPage, write_wav
+from tests.browser.files import add_file, until_stored
 from tests.limits import limit_s
 from tests.speech import silence, synthesise
 from tests.stack import Stack
 
 SENTENCE = "Please remember to water the plants in the kitchen."
 LONG_MS = limit_s(30) * 1000
-UNTIL_SAVED = """
-    async () => {
-        const storage = await (await import("./storage.js")).Storage.open();
-        const isSaved = async () => (await storage.documents())[0].state === "done";
-        while (!(await isSaved())) await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-"""
 PLAYED_S = "document.querySelector('audio').currentTime"
 
 
@@ -83,7 +77,7 @@ async def test_recording_is_there_after_a_reload_and_can_be_played_corrected_and
 
 
 async def connected_again(page: Page) -> None:
-    await page.evaluate(UNTIL_SAVED)
+    await until_stored(page, "one => one.state === 'done'")
     await page.reload()
     await connected(page)
 
@@ -159,9 +153,8 @@ async def test_documents_are_searched_renamed_and_deleted(stack: Stack, open_pag
 
 
 async def test_audio_stops_when_a_recording_begins(stack: Stack, open_page: OpenPage, tmp_path: Path) -> None:
-    page = await connected(await open_page(stack.web_url))
-    write_wav(tmp_path / "one.wav", silence(60), 16_000)
-    await page.locator("#file").set_input_files(tmp_path / "one.wav")
+    page = await open_page(stack.web_url)
+    await add_file(page, tmp_path, "one.wav", 60)
     await page.get_by_role("button", name="Play").click()
     await page.wait_for_function(f"() => {PLAYED_S} > 0")
     await page.get_by_role("button", name="Start recording").click()

@@ -4,17 +4,11 @@ from pathlib import Path
 
 from playwright.async_api import Page, expect
 
-from tests.browser.conftest import OpenPage, write_wav
+from tests.browser.conftest import OpenPage
+from tests.browser.files import add_file, decode_without_end, until_stored
 from tests.browser.slots import all_taken
 from tests.limits import limit_s
-from tests.speech import silence
 from tests.stack import Stack
-
-
-async def with_file(page: Page, folder: Path, name: str, seconds: int) -> None:
-    await expect(page.locator("#link-state")).to_have_text("Connected")
-    write_wav(folder / name, silence(seconds), 16_000)
-    await page.locator("#file").set_input_files(folder / name)
 
 
 async def repeated(page: Page, result: str) -> None:
@@ -30,11 +24,11 @@ async def test_failed_file_is_repeated_whatever_document_is_open(
     stack: Stack, open_page: OpenPage, tmp_path: Path
 ) -> None:
     page = await open_page(stack.web_url)
-    await with_file(page, tmp_path, "one.wav", 1)
+    await add_file(page, tmp_path, "one.wav", 1)
     text = page.get_by_role("log")
     await expect(text).to_contain_text("1 seconds")
     async with all_taken(stack):
-        await with_file(page, tmp_path, "two.wav", 2)
+        await add_file(page, tmp_path, "two.wav", 2)
         await expect(page.get_by_role("alert")).to_contain_text("slot")
         await page.locator("#documents").get_by_text("one.wav").click()
         await expect(text).to_contain_text("1 seconds")
@@ -49,19 +43,14 @@ async def test_former_text_comes_back_after_a_reload_in_mid_transcription(
     stack: Stack, open_page: OpenPage, tmp_path: Path
 ) -> None:
     page = await open_page(stack.web_url)
-    await with_file(page, tmp_path, "one.wav", 1)
+    await add_file(page, tmp_path, "one.wav", 1)
     text = page.get_by_role("log")
     await expect(text).to_contain_text("1 seconds")
     page.on("dialog", lambda dialog: dialog.accept())
-    await page.evaluate("void (window.Blob.prototype.arrayBuffer = () => new Promise(() => {}))")  # decodes without end
+    await decode_without_end(page)
     await page.get_by_role("button", name="Transcribe again").click()
     await expect(text).not_to_contain_text("1 seconds")
-    await page.evaluate(
-        """async () => {
-            const storage = await (await import("./storage.js")).Storage.open();
-            while (!(await storage.documents())[0].former) await new Promise((resolve) => setTimeout(resolve, 50));
-        }"""
-    )
+    await until_stored(page, "one => one.former")
     await page.reload()
     await page.locator("#documents button").click()
     await expect(text).to_contain_text("1 seconds")
@@ -75,6 +64,6 @@ async def test_failed_file_is_repeated_although_the_browser_stores_nothing(
     await page.add_init_script("IDBFactory.prototype.open = () => { throw new Error('no storage'); }")
     await page.reload()
     async with all_taken(stack):
-        await with_file(page, tmp_path, "one.wav", 1)
+        await add_file(page, tmp_path, "one.wav", 1)
         await expect(page.get_by_role("button", name="Try again")).to_be_visible()
     await repeated(page, "1 seconds")

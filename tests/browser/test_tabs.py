@@ -5,8 +5,8 @@ from pathlib import Path
 
 from playwright.async_api import Page, expect
 
-from tests.browser.conftest import OpenPage, write_wav
-from tests.speech import silence
+from tests.browser.conftest import OpenPage
+from tests.browser.files import add_file, decode_without_end, until_stored
 from tests.stack import Stack
 
 
@@ -23,16 +23,6 @@ async def begun(page: Page) -> None:
     await expect(page.locator("#link-state")).to_have_text("Connected")
     await page.get_by_role("button", name="Start recording").click()
     await page.wait_for_function("() => parseFloat(document.querySelector('#activity-text').textContent.slice(2)) >= 1")
-
-
-async def until_stored(page: Page, wanted: str) -> None:
-    """Waits until the only document is stored as a function wants it."""
-    await page.evaluate(
-        f"""async () => {{
-            const storage = await (await import("./storage.js")).Storage.open();
-            while (!({wanted})((await storage.documents())[0])) await new Promise((resolve) => setTimeout(resolve, 50));
-        }}"""
-    )
 
 
 async def test_document_that_another_tab_works_on_is_shown_but_not_changed(stack: Stack, open_page: OpenPage) -> None:
@@ -72,11 +62,9 @@ async def test_edits_stay_although_another_tab_was_closed_in_mid_transcription(
     stack: Stack, open_page: OpenPage, tmp_path: Path
 ) -> None:
     page = await open_page(stack.web_url)
-    await expect(page.locator("#link-state")).to_have_text("Connected")
-    write_wav(tmp_path / "one.wav", silence(1), 16_000)
-    await page.locator("#file").set_input_files(tmp_path / "one.wav")
+    await add_file(page, tmp_path, "one.wav", 1)
     await expect(page.get_by_role("button", name="Transcribe again")).to_be_visible()
-    await page.evaluate("void (window.Blob.prototype.arrayBuffer = () => new Promise(() => {}))")  # decodes without end
+    await decode_without_end(page)
     await page.get_by_role("button", name="Transcribe again").click()
     await until_stored(page, "one => one.former")
     other = await opened(page)
@@ -100,9 +88,7 @@ async def test_undoing_a_clearing_does_not_bring_back_what_another_tab_deleted(
     stack: Stack, open_page: OpenPage, tmp_path: Path
 ) -> None:
     page = await open_page(stack.web_url)
-    await expect(page.locator("#link-state")).to_have_text("Connected")
-    write_wav(tmp_path / "one.wav", silence(1), 16_000)
-    await page.locator("#file").set_input_files(tmp_path / "one.wav")
+    await add_file(page, tmp_path, "one.wav", 1)
     await expect(page.get_by_role("button", name="Transcribe again")).to_be_visible()
     other = await opened(page)
     await page.get_by_role("button", name="Clear").click()

@@ -4,17 +4,15 @@ from pathlib import Path
 
 from playwright.async_api import Locator, Page, expect
 
-from tests.browser.conftest import OpenPage, write_wav
-from tests.speech import silence
+from tests.browser.conftest import OpenPage
+from tests.browser.files import add_file
 from tests.stack import Stack
 
 
 async def with_files(page: Page, folder: Path, *seconds: int) -> Page:
     """A page with files of so many seconds, the last of which is open."""
-    await expect(page.locator("#link-state")).to_have_text("Connected")
     for length in seconds:
-        write_wav(folder / f"{length}.wav", silence(length), 16_000)
-        await page.locator("#file").set_input_files(folder / f"{length}.wav")
+        await add_file(page, folder, f"{length}.wav", length)
         await expect(page.get_by_role("log")).to_contain_text(f"{length} seconds")
         await expect(page.get_by_role("button", name="Edit")).to_be_enabled()
     return page
