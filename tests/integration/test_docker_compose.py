@@ -119,6 +119,14 @@ def test_only_the_worker_gets_a_gpu() -> None:
     assert services["worker"]["image"] != services["web"]["image"]
 
 
+def test_compiled_code_is_kept_on_a_volume() -> None:
+    worker = resolved("cuda")["worker"]
+    folders = [volume["target"] for volume in worker["volumes"] if volume["type"] == "volume"]
+    for variable in ("TRITON_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR"):
+        cache = Path(worker["environment"][variable])
+        assert any(cache.is_relative_to(folder) for folder in folders), "Docker mounts tmpfs noexec"
+
+
 def test_the_worker_may_drain_and_keeps_its_models(services: dict[str, Any]) -> None:
     worker = services["worker"]
     assert float(worker["stop_grace_period"].removesuffix("s")) > Settings().session.drain_timeout_s
