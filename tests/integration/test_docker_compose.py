@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,17 +20,17 @@ OURS: Final = {"websocket", "tcp", "web", "health", "worker", "webhooks", "flowe
 KEYS: Final = "VOXTRAL_ACCESS__KEYS_FILE"
 
 
-def run(*files: str, **variables: str) -> "subprocess.CompletedProcess[str]":
-    options = [part for file in files for part in ("--file", str(FOLDER / file))]
+def run(*files: str, folder: Path = FOLDER, **variables: str) -> "subprocess.CompletedProcess[str]":
+    options = [part for file in files for part in ("--file", str(folder / file))]
     environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **variables}
     command = [PROGRAM, *options, "--profile", "flower", "--profile", "webhooks", "config", "--format", "json"]
     return subprocess.run(command, env=environment, capture_output=True, check=False, text=True)
 
 
-def resolved(*overrides: str, **variables: str) -> dict[str, Any]:
+def resolved(*overrides: str, folder: Path = FOLDER, **variables: str) -> dict[str, Any]:
     """The services of the file with overrides. A warning of Compose is a failure."""
     files = ("docker-compose.yml", *(f"docker-compose.{name}.yml" for name in overrides))
-    done = run(*files, **variables)
+    done = run(*files, folder=folder, **variables)
     assert (done.returncode, done.stderr) == (0, "")
     services: dict[str, Any] = json.loads(done.stdout)["services"]
     assert services.keys() == OURS | {"redis"}
@@ -97,6 +98,18 @@ def test_variables_are_settings(services: dict[str, Any], monkeypatch: pytest.Mo
     settings = load_settings()
     assert settings.server.hosts == ("localhost",)
     assert settings.redis_address == "redis://redis:6379/0"
+
+
+def test_any_setting_can_be_in_the_file_of_variables(tmp_path: Path) -> None:
+    shutil.copy(FOLDER / "docker-compose.yml", tmp_path)
+    lines = ('VOXTRAL_SERVER__HOSTS=["voice.example"]', "VOXTRAL_MODEL__NAME=whisper-small", "HF_TOKEN=hf_")
+    (tmp_path / ".env").write_text("\n".join((*lines, "PUBLISH_ON=0.0.0.0")))
+    services = resolved(folder=tmp_path)
+    for name in OURS:
+        environment = services[name]["environment"]
+        assert environment.items() >= dict(line.split("=") for line in lines).items()
+        assert environment["REDIS_URL"] == "redis://redis:6379/0"
+    assert services["web"]["ports"][0]["host_ip"] == "0.0.0.0"
 
 
 def test_keys_are_a_secret_of_the_processes_that_read_them(tmp_path: Path) -> None:
