@@ -3,12 +3,13 @@
 import json
 import shlex
 from functools import cache
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import kubernetes_validate
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
+from shared.config.settings import Settings
 from shared.version import VERSION
 from tests.documentation import commands
 from tests.helm.chart import CHART, RELEASE, SETS, VALUES, helm, rendering
@@ -35,7 +36,10 @@ REJECTED: tuple[tuple[dict[str, Any], str], ...] = (
     ({"tcp": {"service": {"type": "NodePort"}}}, "tcp.service.type=NodePort opens the service: set keys."),
     ({"flower": {"enabled": True}}, "flower.enabled needs flower.existingSecret"),
     ({"webhooks": {"enabled": True}}, "webhooks.enabled needs webhooks.existingSecret"),
-    ({"config": {"webhooks": {"secret": "whsec_"}}}, "config.webhooks.secret must not be set"),
+    (
+        {"config": {"telephony": {"twilio_auth_token": "x"}}},
+        "set VOXTRAL_TELEPHONY__TWILIO_AUTH_TOKEN from a Secret in extraEnv",
+    ),
     ({"worker": {"autoscaling": {"enabled": True, "minReplicas": 5}}}, "maxReplicas must not be smaller than"),
 )
 INFORMATION = 1
@@ -92,6 +96,19 @@ def test_bad_values_are_rejected_with_a_reason() -> None:
     answers = helm([values for values, _ in REJECTED])
     for (values, reason), answer in zip(REJECTED, answers, strict=True):
         assert reason in answer.get("error", "accepted"), values
+
+
+def test_no_secret_is_accepted_where_everyone_can_read_it() -> None:
+    secrets = [
+        (section, key)
+        for section, field in Settings.model_fields.items()
+        for key, secret in get_type_hints(field.annotation).items()
+        if SecretStr in get_args(secret)
+    ]
+    assert ("telephony", "twilio_auth_token") in secrets
+    answers = helm([{"config": {section: {key: "secret"}}} for section, key in secrets])
+    for (section, key), answer in zip(secrets, answers, strict=True):
+        assert f"config.{section}.{key} must not be set" in answer.get("error", "accepted")
 
 
 def test_documented_values_are_accepted() -> None:

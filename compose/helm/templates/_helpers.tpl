@@ -65,6 +65,11 @@ flower: {module: compose.flower, port: 5555, path: /healthcheck}
 {{- fail (printf "config.%s must not be set: the chart sets it" .) -}}
 {{- end -}}
 {{- end -}}
+{{- range tuple "twilio_auth_token" "telnyx_stream_token" -}}
+{{- if hasKey (default dict $.Values.config.telephony) . -}}
+{{- fail (printf "config.telephony.%s must not be set: a ConfigMap is not secret; set VOXTRAL_TELEPHONY__%s from a Secret in extraEnv" . (upper .)) -}}
+{{- end -}}
+{{- end -}}
 {{- if and (contains "+cluster://" .Values.redis.url) (not .Values.redis.brokerUrl) -}}
 {{- fail "redis.url names a Redis Cluster, which cannot have the queues: set redis.brokerUrl" -}}
 {{- end -}}
