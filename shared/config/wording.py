@@ -7,7 +7,7 @@ setting. Values of secrets are never shown.
 import json
 import os
 from collections.abc import Callable
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel, SecretStr, ValidationError
@@ -51,20 +51,18 @@ def check_variables(prefix: str, fields: Fields, also: frozenset[str]) -> None:
             reason = f"{location[0]!r} is not a section"
             raise StartupError(f"The variable {name} has no effect: {reason}; allowed: {allowed}.")
         known, _ = _resolve(location, fields)
-        if len(known) == len(location) and (len(known) == 1 or _holds_many(known[-1])):
-            _check_json(name, value, known[-1])
+        if len(known) == len(location) and (example := _json_example(known[-1])) is not None:
+            _check_json(name, value, known[-1], example)
 
 
-def _check_json(name: str, value: str, field: FieldInfo) -> None:
+def _check_json(name: str, value: str, field: FieldInfo, example: Any) -> None:
     try:
         found = json.loads(value)
     except ValueError:
         found = None
-    if isinstance(found, list if _holds_many(field) else dict):
+    if isinstance(found, type(example)):
         return
-    how = "as JSON"
-    if _holds_many(field):  # its default is the best example
-        how = f"like {name}='{json.dumps(field.default or ['…'], ensure_ascii=False)}'"
+    how = f"like {name}='{json.dumps(example, ensure_ascii=False)}'" if example else "as JSON"
     raise StartupError(f"The variable {name} is {shown(value)}; allowed: {_allowed(field)}, written {how}.")
 
 
@@ -90,8 +88,14 @@ def _types(field: FieldInfo) -> tuple[Any, ...]:
     return get_args(field.annotation) or (field.annotation,)
 
 
-def _holds_many(field: FieldInfo) -> bool:
-    return getattr(field.annotation, "__origin__", None) in (tuple, list)
+def _json_example(field: FieldInfo) -> list[Any] | dict[str, Any] | None:
+    """What a variable for this field may hold as JSON, empty for a section. None: the variable holds no JSON."""
+    if _section_fields(field):
+        return {}
+    kind = get_origin(field.annotation)
+    if kind is dict:
+        return field.default or {"…": "…"}
+    return list(field.default) or ["…"] if kind in (tuple, list) else None
 
 
 def _allowed(field: FieldInfo) -> str:

@@ -245,6 +245,12 @@ def test_bad_file_is_one_sentence(load: Load, text: str, sentence: str) -> None:
             '["x"]',
             "Setting access.origins is ['x']; allowed: pages such as https://voice.example, or * for all.",
         ),
+        (
+            "VOXTRAL_ACCESS__PROTOCOL_KEYS",
+            "{wyoming: home}",
+            "The variable VOXTRAL_ACCESS__PROTOCOL_KEYS is '{wyoming: home}'; allowed: names of keys by protocol, "
+            'any of telnyx, twilio, whisperlive, wyoming, written like VOXTRAL_ACCESS__PROTOCOL_KEYS=\'{"…": "…"}\'.',
+        ),
         ("VOXTRAL_SERVER", "{", "The variable VOXTRAL_SERVER is '{'; allowed: a section with host, "),
         ("VOXTRAL_CONFIG", "/nowhere.yaml", "VOXTRAL_CONFIG names /nowhere.yaml, which is not a file."),
         ("REDIS_URL", "localhost:6379", "Setting redis.url has a bad value: it does not begin with redis://, "),
