@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import pytest
 
+from frontend.access.hosts import Hosts
+from shared.config.sections import ServerSettings
 from shared.config.settings import Settings, load_settings
 from tests.image.build import read_stages
 from tests.stack import PROJECT
@@ -89,7 +91,7 @@ def test_health_checks_run_with_this_program(services: dict[str, Any]) -> None:
 
 def test_variables_are_settings(services: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VOXTRAL_SERVER__HOST", "0.0.0.0")
-    for name in OURS:
+    for name in sorted(OURS - {"health"}):
         environment = services[name]["environment"]
         assert environment["VOXTRAL_ACCESS__KEYS"] is None, "without it no key is required"
         for variable, value in environment.items():
@@ -110,6 +112,11 @@ def test_any_setting_can_be_in_the_file_of_variables(tmp_path: Path) -> None:
         assert environment.items() >= dict(line.split("=") for line in lines).items()
         assert environment["REDIS_URL"] == "redis://redis:6379/0"
     assert services["web"]["ports"][0]["host_ip"] == "0.0.0.0"
+
+
+def test_prometheus_may_ask_the_health_process_by_its_name(services: dict[str, Any]) -> None:
+    names = json.loads(services["health"]["environment"]["VOXTRAL_SERVER__HOSTS"])
+    Hosts(Settings(server=ServerSettings(host="0.0.0.0", hosts=names))).check(["health:8005", "localhost:8005"])
 
 
 def test_keys_are_a_secret_of_the_processes_that_read_them(tmp_path: Path) -> None:
