@@ -3,6 +3,7 @@
 import http.client
 import json
 import math
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -130,6 +131,8 @@ def test_ingress_and_monitor_name_ports_of_services() -> None:
     selected = [one for one in found.of("Service").values() if matches(_selector(monitor), one["metadata"]["labels"])]
     assert [[port["name"] for port in one["spec"]["ports"]] for one in selected] == [["health"]]
     assert monitor["spec"]["endpoints"][0]["port"] == "health"
+    jobs = {one["metadata"]["labels"][monitor["spec"]["jobLabel"]] for one in selected}
+    assert jobs == set(re.findall(r'job="([^"]*)"', (PROJECT / "compose/grafana/alerts.yaml").read_text()))
 
 
 def _selector(manifest: Manifest) -> dict[str, str]:
