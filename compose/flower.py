@@ -24,10 +24,7 @@ LOOPBACK = "127.0.0.1"
 
 
 def main(settings: Settings) -> None:
-    # Flower and Celery read these when they are imported.
-    os.environ["CELERY_BROKER_URL"] = broker_url(settings)
-    if settings.flower.basic_auth:
-        os.environ["FLOWER_BASIC_AUTH"] = settings.flower.basic_auth.get_secret_value()
+    os.environ["CELERY_BROKER_URL"] = broker_url(settings)  # read when Celery is imported
     warnings.simplefilter("ignore")
     from celery.__main__ import main as run_celery  # noqa: PLC0415
 
@@ -35,8 +32,19 @@ def main(settings: Settings) -> None:
         celery_app(settings).set_default()
         _read_queues_of_primary(settings)
     _restrict_handlers(settings)
+    if settings.flower.basic_auth:
+        _require(settings.flower.basic_auth.get_secret_value())
     sys.argv = ["celery", "flower", *_options(settings)]
     run_celery()
+
+
+def _require(credentials: str) -> None:
+    """Let in only clients with these. Flower would split the value of its own variable at commas."""
+    import flower.options  # noqa: F401, PLC0415 -- defines the option
+    from tornado.options import options  # noqa: PLC0415
+
+    os.environ.pop("FLOWER_BASIC_AUTH", None)
+    options.basic_auth = [credentials]
 
 
 def _address(settings: Settings) -> str:

@@ -331,13 +331,13 @@ class AccessSettings(Section):
 
 class FlowerSettings(Section):
     port: int = Field(5555, ge=1, le=65535)
-    basic_auth: SecretStr | None = Field(None, description="user:password")
+    basic_auth: SecretStr | None = Field(None, description="user:password, in ASCII")
     """If unset, Flower listens on loopback only."""
 
     @field_validator("basic_auth")
     @classmethod
     def _auth_has_both_parts(cls, auth: SecretStr | None) -> SecretStr | None:
-        if auth and not re.fullmatch(r"[^:]+:.+", auth.get_secret_value()):
+        if auth and not re.fullmatch(r"[ -9;-~]+:[ -~]+", auth.get_secret_value()):
             raise ValueError("not a user and a password")
         return auth
 

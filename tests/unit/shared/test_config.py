@@ -201,7 +201,14 @@ def test_voxtral_config_names_the_file(tmp_path: Path, load: Load) -> None:
             "Setting telephony.telnyx_stream_token has a bad value; allowed: 16 to 4000 characters.",
         ),
         ("telephony: {twilio_url: 'https://x'}", "Setting telephony.twilio_url is 'https://x'; allowed: wss://host/pa"),
-        ("flower: {basic_auth: sesame}", "Setting flower.basic_auth has a bad value; allowed: user:password."),
+        (
+            "flower: {basic_auth: sesame}",
+            "Setting flower.basic_auth has a bad value; allowed: user:password, in ASCII.",
+        ),
+        (
+            "flower: {basic_auth: 'me:sésame'}",
+            "Setting flower.basic_auth has a bad value; allowed: user:password, in A",
+        ),
         ("- server", "The configuration config.yaml has no sections; allowed: lines like `server:`."),
         ("server: [", "The configuration config.yaml cannot be read: "),
     ],
