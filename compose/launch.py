@@ -6,11 +6,9 @@ within 5 s, and so does any end of the `make` that started it.
 
 import argparse
 import asyncio
-import json
 import os
 import resource
 import signal
-import ssl
 import sys
 import time
 from collections.abc import Callable
@@ -26,6 +24,7 @@ from redis.exceptions import RedisError
 
 from compose.checks import check_disk, check_ports
 from compose.procfile import Program, read_procfile, scaled
+from compose.readiness import why_not_ready
 from compose.redis import why_not_loaded
 from compose.supervisor import Supervisor
 from frontend.access.key_source import KeySource
@@ -129,12 +128,12 @@ async def _announce(settings: Settings, supervisor: Supervisor) -> None:
     tls = probe_context(settings)
     reminder_s = started_s + REMINDER_S
     while True:
-        status, answer = await _get(host, settings.server.health_port, "/ready", tls)
-        if status == 200 and all([await _listens(host, port) for port in ports]):
+        reason = await why_not_ready(settings, tls)
+        if reason is None and all([await _listens(host, port) for port in ports]):
             break
         if time.monotonic() > reminder_s:
             reminder_s += REMINDER_S
-            _print(f"Still starting: {_reason(answer) or 'the health process does not answer yet'}")
+            _print(f"Still starting: {reason or 'not all ports are open'}")
         await asyncio.sleep(POLL_S)
     supervisor.has_been_ready = True
     _print(f"\nReady after {time.monotonic() - started_s:.1f} s.\n{_urls(settings)}\n{_warning(settings)}")
@@ -154,14 +153,6 @@ async def _install_model_files() -> None:
             process.kill()
     if process.returncode != 0:
         _print(f"Warning: speakers and ends of turns are not available. {errors.decode(errors='replace').strip()}")
-
-
-def _reason(answer: str) -> str:
-    """The reason in a 503 of `/ready`; any other answer unchanged."""
-    try:
-        return str(json.loads(answer)["reason"])
-    except (ValueError, KeyError, TypeError):
-        return answer
 
 
 async def _erase_from_disk(settings: Settings) -> None:
@@ -196,22 +187,6 @@ def _urls(settings: Settings) -> str:
         "flower": f"{http if settings.flower.basic_auth else 'http'}://{at['flower']}/",
     }
     return "\n".join(f"  {name:<10} {url}" for name, url in lines.items())
-
-
-async def _get(host: str, port: int, path: str, tls: ssl.SSLContext | None) -> tuple[int, str]:
-    """Status and body of a GET; status 0 if nothing answers."""
-    try:
-        async with asyncio.timeout(POLL_TIMEOUT_S):
-            reader, writer = await asyncio.open_connection(host, port, ssl=tls)
-            try:
-                writer.write(f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
-                head, _, body = (await reader.read()).partition(b"\r\n\r\n")
-            finally:
-                writer.close()
-    except (OSError, TimeoutError):
-        return 0, ""
-    words = head.split(maxsplit=2)
-    return (int(words[1]), body.decode(errors="replace")) if len(words) > 1 and words[1].isdigit() else (0, "")
 
 
 async def _listens(host: str, port: int) -> bool:

@@ -21,6 +21,7 @@ from shared.bus.connect import connect
 from shared.bus.lua.sessions import Scripts
 from shared.bus.registry import Registry, WorkerReport
 from shared.config.settings import Settings, load_settings
+from shared.errors import StartupError
 
 POLL_S: Final = 0.5
 
@@ -57,9 +58,16 @@ async def wait(settings: Settings, limit_s: float) -> bool:
         await redis.aclose()
 
 
-def main(settings: Settings, limit_s: float) -> int:
-    """The exit status: 0 if other workers can take over, 1 if they cannot within the limit."""
-    return 0 if asyncio.run(wait(settings, limit_s)) else 1
+def main(limit_s: float) -> int:
+    """The exit status: 0 if other workers can take over; else 1, after a sentence on stderr."""
+    try:
+        if asyncio.run(wait(load_settings(), limit_s)):
+            return 0
+    except StartupError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"No other workers had room for the sessions of this host within {limit_s:g} s.", file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":
@@ -67,4 +75,4 @@ if __name__ == "__main__":
         prog="python -m compose.successor", description="Wait until other workers can take over."
     )
     parser.add_argument("seconds", type=float, help="wait for so long at most")
-    sys.exit(main(load_settings(), parser.parse_args().seconds))
+    sys.exit(main(parser.parse_args().seconds))

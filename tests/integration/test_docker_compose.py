@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -81,12 +82,24 @@ def test_ports_are_the_settings_and_open_to_this_machine_only(services: dict[str
     assert {opened[name]["ports"][0]["host_ip"] for name in expected} == {"0.0.0.0"}
 
 
-def test_health_checks_run_with_this_program(services: dict[str, Any]) -> None:
-    for name in OURS - {"health"}:
-        test = services[name]["healthcheck"]["test"]
-        check = str(services[name]["ports"][0]["target"]) if "ports" in services[name] else name
-        assert test == ["CMD", "python", "-m", "compose.healthcheck", check]
-    assert "healthcheck" not in services["health"], "the image's own asks /ready"
+@pytest.mark.parametrize("name", sorted(OURS - {"health"}))
+def test_health_checks_tell_whether_the_process_works(services: dict[str, Any], name: str) -> None:
+    test = services[name]["healthcheck"]["test"]
+    if "ports" not in services[name]:
+        assert test == ["CMD", "python", "-m", "compose.healthcheck", name]
+        return
+    assert test[:3] == ["CMD", "python", "-c"]
+    assert test[4:] == [str(services[name]["ports"][0]["target"])]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        command = [sys.executable, *test[2:4], str(server.getsockname()[1])]
+        assert subprocess.run(command, check=False).returncode == 0
+    failed = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert failed.returncode != 0
+    assert "Connection refused" in failed.stderr.splitlines()[-1]
+
+
+def test_the_health_check_of_the_health_process_is_that_of_the_image(services: dict[str, Any]) -> None:
+    assert "healthcheck" not in services["health"], "it asks /ready"
 
 
 def test_variables_are_settings(services: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from compose.successor import main, wait
+from compose.successor import wait
 from shared.bus import keys
 from shared.bus.connect import connect
 from shared.bus.lua.sessions import Scripts
 from shared.bus.registry import Registry
-from shared.config.settings import Settings
+from tests.forking import captured
 from tests.integration.workers import redis_alone
 from tests.limits import limit_s
 from tests.stack import Stack, free_ports
@@ -46,6 +46,17 @@ async def test_it_ends_when_another_worker_can_take_over(service: Stack, monkeyp
 
 def test_its_time_is_limited_while_redis_does_not_answer(service: Stack) -> None:
     [port] = free_ports(1)
-    elsewhere = Settings.model_validate(service.settings.model_dump() | {"redis": {"port": port}})
-    assert main(elsewhere, 0.2) == 1
-    assert main(service.settings, limit_s(10)) == 0, "this host has no worker"
+    status, message = run(service, "0.2", VOXTRAL_REDIS__PORT=str(port))
+    assert (status, message) == (1, "No other workers had room for the sessions of this host within 0.2 s.\n")
+    assert run(service, str(limit_s(10))) == (0, ""), "this host has no worker"
+
+
+def test_a_bad_setting_is_named(service: Stack) -> None:
+    status, message = run(service, "10", VOXTRAL_CONFIG="missing.yaml")
+    assert (status, message.count("\n")) == (1, 1)
+    assert "missing.yaml" in message
+
+
+def run(service: Stack, seconds: str, **variables: str) -> tuple[int, str]:
+    done = captured("compose.successor", [seconds], folder=service.folder, env=service.env | variables)
+    return done.returncode, done.stderr.decode()

@@ -15,7 +15,7 @@ import click
 import pytest
 from websockets.sync.client import connect
 
-from compose.launch import _get
+from compose.readiness import why_not_ready
 from frontend.cli.certificates import trusted
 from frontend.cli.checks.machine import check_model
 from frontend.cli.checks.service import check_ports
@@ -155,9 +155,7 @@ def test_commands_accept_certificates_of_a_file(tls_stack: Stack, certificate: C
 
 
 async def test_launcher_and_doctor_find_the_ports(tls_stack: Stack) -> None:
-    tls = probe_context(tls_stack.settings)
-    status, _ = await _get("127.0.0.1", tls_stack.settings.server.health_port, "/ready", tls)
-    assert status == 200
+    assert await why_not_ready(tls_stack.settings, probe_context(tls_stack.settings)) is None
     checks = await asyncio.to_thread(lambda: list(check_ports(tls_stack.settings)))
     assert [check.detail.endswith("is served by this service") for check in checks[:4]] == [True] * 4
 
