@@ -1,7 +1,7 @@
 #!/bin/sh
 # Creates .venv and installs the locked dependencies and the project into it: compose/install.sh base|dev
 # "base" runs the service, "dev" adds the tests' dependencies. With an NVIDIA GPU both also get the "voxtral" set,
-# with a build of torch that fits the driver.
+# with a build of torch that fits the driver; an empty CUDA_VISIBLE_DEVICES declines it.
 # pip installs only files whose hashes are in the locks. TORCH names another build of torch (a requirement or a wheel),
 # whose hash is not checked.
 set -eu
@@ -18,7 +18,9 @@ fits() {
 
 # The first candidate that fits.
 find_python() {
-    for candidate in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11}; do
+    set -- python3 python3.14 python3.13 python3.12 python3.11
+    [ -z "${PYTHON:-}" ] || set -- "$PYTHON"
+    for candidate in "$@"; do
         if fits "$candidate"; then
             printf '%s\n' "$candidate"
             return
@@ -27,7 +29,11 @@ find_python() {
     fail "Python 3.11, 3.12, 3.13 or 3.14 is needed and none is on the PATH; install one, or name it: make run PYTHON=/path/to/python3."
 }
 
+# CUDA sees none if its variable is empty or begins with a negative number.
 has_gpu() {
+    case ${CUDA_VISIBLE_DEVICES-0} in
+    "" | -*) return 1 ;;
+    esac
     [ -e /dev/nvidia0 ] || nvidia-smi --list-gpus >/dev/null 2>&1
 }
 
@@ -53,10 +59,10 @@ driver() {
 cuda_for() {
     if [ "${1:-580}" -ge 580 ]; then
         echo 13
-    elif [ "$1" -ge 525 ]; then
+    elif [ "$1" -ge 525 ] || [ -n "${TORCH:-}" ]; then
         echo 12.6
     else
-        fail "torch 2.13.0 is built for CUDA 12.6 or 13, which need NVIDIA driver 525 or newer, and this machine has driver $1: choose one with a newer driver."
+        fail "torch 2.13.0 is built for CUDA 12.6 or 13, which need NVIDIA driver 525 or newer, and this machine has driver $1: choose one with a newer driver, or use its CPU: make run CUDA_VISIBLE_DEVICES="
     fi
 }
 

@@ -29,6 +29,7 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setattr(gpus, "_tool", lambda: str(folder / "nvidia-smi"))
+    write_tool(folder / "df", "echo; echo - - - 99999")  # however little room this machine has
     return folder
 
 
@@ -110,6 +111,19 @@ def test_doctor_compares_driver_and_torch(tools: Path, tmp_path: Path, monkeypat
     assert (check.state, check.detail) == (State.OK, "NVIDIA A40, 46068 MiB, 580.65.06; torch 9.9.9 for CUDA 13.0")
 
 
+def install(folder: Path, **variables: str) -> "tuple[subprocess.CompletedProcess[str], str]":
+    """Run `install.sh base` in this folder, with a Python that writes down what it is to do."""
+    (folder / "requirements").symlink_to(PROJECT / "requirements")
+    python = folder / "my python"
+    write_tool(python, 'case "$1" in -c) exit ;; esac\necho "$*" >>pip.log\n[ "$2" != venv ] || cp -r ready .venv')
+    (folder / "ready/bin").mkdir(parents=True)
+    (folder / "ready/bin/python").symlink_to(python)
+    command, environment = [PROJECT / "compose/install.sh", "base"], os.environ | {"PYTHON": str(python)} | variables
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    log = folder / "pip.log"
+    return done, log.read_text() if log.exists() else ""
+
+
 @pytest.mark.parametrize(
     ("driver", "installed", "not_installed"),
     [
@@ -133,24 +147,35 @@ def test_doctor_compares_driver_and_torch(tools: Path, tmp_path: Path, monkeypat
 def test_installation_takes_the_build_that_fits_the_driver(
     tools: Path, tmp_path: Path, driver: str, installed: list[str], not_installed: str
 ) -> None:
-    """Its pip is a script that writes down what it is to install."""
     write_tool(tools / "nvidia-smi", f'case "$1" in --list-gpus) ;; *) echo "{driver}" ;; esac')
-    (tmp_path / "requirements").symlink_to(PROJECT / "requirements")
-    (tmp_path / ".venv/bin").mkdir(parents=True)
-    write_tool(tmp_path / ".venv/bin/python", 'case "$1" in -c) ;; *) echo "$*" >>pip.log ;; esac')
-    done = subprocess.run(
-        [PROJECT / "compose/install.sh", "base"], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    log = tmp_path / "pip.log"
-    commands = log.read_text() if log.exists() else ""
+    done, commands = install(tmp_path)
     assert all(part in commands for part in installed)
     assert not_installed not in commands
     assert (done.returncode == 0) is bool(installed)
     if not installed:
         assert "need NVIDIA driver 525 or newer, and this machine has driver 470: choose" in done.stderr
+        assert "or use its CPU: make run CUDA_VISIBLE_DEVICES=\n" in done.stderr
     reduced = tmp_path / ".venv/voxtral-without-torch.txt"
     if reduced.exists():
         names = {line.partition("==")[0] for line in reduced.read_text().splitlines() if line[:1].isalpha()}
         assert "transformers" in names
         assert "nvidia-ml-py" in names
         assert not {"torch", "triton", "cuda-toolkit", "nvidia-cublas"} & names
+
+
+@pytest.mark.parametrize("driver", ["580.65.06", "470.1"])
+@pytest.mark.parametrize("none", ["", "-1"])
+def test_a_gpu_can_be_declined(tools: Path, tmp_path: Path, driver: str, none: str) -> None:
+    write_tool(tools / "nvidia-smi", f"echo {driver}")
+    done, commands = install(tmp_path, CUDA_VISIBLE_DEVICES=none)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "requirements/base.txt" in commands
+    assert "voxtral" not in commands
+
+
+def test_a_build_of_torch_can_be_chosen_for_an_older_driver(tools: Path, tmp_path: Path) -> None:
+    write_tool(tools / "nvidia-smi", "echo 470.1")
+    done, commands = install(tmp_path, TORCH="torch==2.7.0+cu118")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert " torch==2.7.0+cu118" in commands
+    assert f"{LOCKED}.venv/voxtral-without-torch.txt" in commands
