@@ -128,5 +128,6 @@ if [ "$set_name" = dev ] || has_gpu; then
 fi
 quietly $pip --no-deps --no-build-isolation --editable .
 quietly .venv/bin/python -m worker.model_files
+quietly .venv/bin/python -m compileall -q shared frontend worker compose # services of systemd cannot write here
 [ "$set_name" = base ] || touch .venv/installed-base
 touch ".venv/installed-$set_name"

@@ -31,6 +31,12 @@ def test_context_has_neither_tests_nor_documents() -> None:
     }
 
 
+def test_modules_are_compiled_since_processes_cannot_write_beside_them() -> None:
+    [command] = [value for word, value in STAGES["build"].steps if word == "RUN" and "compileall" in value]
+    copied = {file.partition("/")[0] for file in context_files() if file.endswith(".py")}
+    assert copied <= set(command.split("compileall")[1].split())
+
+
 @pytest.mark.parametrize("target", ["cpu", "cuda"])
 def test_process_is_not_root_and_writes_to_data(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
     image = configuration(target)

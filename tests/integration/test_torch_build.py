@@ -170,6 +170,7 @@ def test_a_gpu_can_be_declined(tools: Path, tmp_path: Path, driver: str, none: s
     done, commands = install(tmp_path, CUDA_VISIBLE_DEVICES=none)
     assert (done.returncode, done.stderr) == (0, "")
     assert "requirements/base.txt" in commands
+    assert "-m compileall -q shared frontend worker compose" in commands
     assert "voxtral" not in commands
 
 
