@@ -28,7 +28,7 @@ export PYTHON TORCH
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
 
-run: .venv/installed-base ## Start the service and print its URLs; WORKERS=2 starts two workers
+run: .venv/installed-base ## Start the service and print its URLs; WORKERS=2 starts two workers, CUDA_VISIBLE_DEVICES= declines the GPU
 	@exec $(BIN)/python -m compose.launch --workers $(WORKERS) --parent $$PPID
 
 install: .venv/installed-dev ## Install the dependencies for running and testing
