@@ -16,7 +16,7 @@ from compose.procfile import read_procfile
 from shared.config.settings import Settings, load_settings
 from shared.errors import StartupError
 from shared.outgoing.addresses import PORTS as PORTS_OF_URLS
-from tests.helm.chart import EXISTING, RELEASE, SETS, VALUES, Manifest, rendering
+from tests.helm.chart import EXISTING, RELEASE, SETS, VALUES, Manifest, helm, rendering
 from tests.image.build import configuration
 from tests.stack import PROJECT, Stack
 
@@ -85,6 +85,15 @@ def test_every_process_gets_both_addresses_of_redis(name: str) -> None:
     if name == "everything":
         [secret] = [one["stringData"] for one in found.of("Secret").values() if "url" in one["stringData"]]
         assert secret == {"url": "redis+cluster://r1,r2,r3", "broker-url": "redis+sentinel://s1,s2/mymaster"}
+
+
+def test_pods_restart_if_an_address_of_redis_changes() -> None:
+    addresses = [("redis://a", ""), ("redis://b", ""), ("redis://a", "redis://c"), ("redis://a", "redis://d")]
+    answers = helm([{"redis": {"url": url, "brokerUrl": broker_url}} for url, broker_url in addresses])
+    workers = [
+        yaml.safe_load(answer["rendered"]["voxtral/templates/worker.yaml"].split("---")[0]) for answer in answers
+    ]
+    assert len({pod["spec"]["template"]["metadata"]["annotations"]["checksum/redis"] for pod in workers}) == 4
 
 
 @EACH_SET

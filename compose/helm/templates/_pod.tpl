@@ -22,7 +22,7 @@ imagePullSecrets:
 {{- define "voxtral.podAnnotations" -}}
 checksum/config: {{ include (print .Template.BasePath "/configmap.yaml") . | sha256sum }}
 {{- if .Values.redis.url }}
-checksum/redis: {{ .Values.redis.url | sha256sum }}
+checksum/redis: {{ list .Values.redis.url .Values.redis.brokerUrl | toJson | sha256sum }}
 {{- end }}
 {{- end -}}
 
