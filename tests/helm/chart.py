@@ -22,6 +22,7 @@ EVERYTHING: Final[dict[str, Any]] = {
     "redis": {"url": "redis+cluster://r1,r2,r3", "brokerUrl": "redis+sentinel://s1,s2/mymaster"},
     "keys": {"list": "- name: shop\n  sha256: 0123\n- name: ops\n  sha256: 4567\n"},
     "extraEnv": [{"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": {"name": "hub", "key": "token"}}}],
+    "listenOn": "::",
     "tls": {"secretName": "internal-tls"},
     "config": {
         "server": {"hosts": ["voice.example"], "max_message_bytes": 100_000_000, "recording_urls": True},

@@ -14,6 +14,7 @@ import yaml
 from compose.healthcheck import REPORTING
 from compose.procfile import read_procfile
 from shared.config.settings import Settings, load_settings
+from shared.decoder.sandbox import MEMORY_BYTES
 from shared.errors import StartupError
 from shared.outgoing.addresses import PORTS as PORTS_OF_URLS
 from tests.helm.chart import EXISTING, RELEASE, SETS, VALUES, Manifest, helm, rendering
@@ -164,6 +165,7 @@ def test_processes_start_with_their_settings(name: str, tmp_path: Any, monkeypat
             pod.setenv("VOXTRAL_CONFIG", str(tmp_path / "config.yaml"))
             settings = load_settings.__wrapped__()
         assert found.container(process)["command"] == commands[process]
+        assert settings.server.host == ("::" if name == "everything" else "0.0.0.0")
         _check(settings, process)
         for section, keys in yaml.safe_load(written).items():
             own = settings.model_dump(mode="json")[section]
@@ -172,7 +174,6 @@ def test_processes_start_with_their_settings(name: str, tmp_path: Any, monkeypat
 
 
 def _check(settings: Settings, process: str) -> None:
-    assert settings.server.host == "0.0.0.0"
     ports = {
         "web": settings.server.http_port,
         "websocket": settings.websocket_port,
@@ -257,6 +258,11 @@ def test_pods_have_least_privilege(name: str) -> None:
             "capabilities": {"drop": ["ALL"]},
         }
         assert container["resources"]["limits"]["memory"]
+
+
+def test_a_frontend_has_memory_for_all_decoders() -> None:
+    limit = rendering("default").container("web")["resources"]["limits"]["memory"]
+    assert int(limit.removesuffix("Gi")) * 2**30 > Settings().audio.decoders * MEMORY_BYTES
 
 
 def test_variables_of_services_would_stop_a_start(monkeypatch: pytest.MonkeyPatch) -> None:

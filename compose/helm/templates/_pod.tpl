@@ -34,7 +34,7 @@ capabilities: {drop: [ALL]}
 
 {{- define "voxtral.env" -}}
 - {name: VOXTRAL_CONFIG, value: /etc/voxtral/config.yaml}
-- {name: VOXTRAL_SERVER__HOST, value: 0.0.0.0}
+- {name: VOXTRAL_SERVER__HOST, value: {{ .root.Values.listenOn | quote }}}
 - name: REDIS_URL
   valueFrom:
     secretKeyRef: {name: {{ include "voxtral.redisSecret" .root }}, key: url}
