@@ -165,3 +165,12 @@ def test_the_worker_may_drain_and_keeps_its_models(services: dict[str, Any]) -> 
     assert float(worker["stop_grace_period"].removesuffix("s")) > Settings().session.drain_timeout_s
     [volume] = worker["volumes"]
     assert (volume["source"], volume["target"]) == ("models", "/data/models")
+
+
+def test_recordings_of_clients_are_on_disk(services: dict[str, Any]) -> None:
+    assert [(volume["type"], volume["target"]) for volume in services["web"]["volumes"]] == [("volume", "/tmp")]
+    for name in OURS:
+        folders = {folder.partition(":")[0] for folder in services[name]["tmpfs"]}
+        folders |= {volume["target"] for volume in services[name].get("volumes", ())}
+        assert folders >= {"/tmp", "/data"}, "all else is read-only"
+    assert "/tmp" not in services["web"]["tmpfs"]
