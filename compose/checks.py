@@ -14,13 +14,15 @@ FREE_DISK_BYTES = 1_000_000_000
 
 
 def check_ports(wanted: list[Listener]) -> None:
-    """Raises `StartupError` for the first port that is configured twice or cannot be opened."""
+    """Raises `StartupError` if a port is configured twice, or with a sentence for each that cannot be opened."""
     seen: dict[int, Listener] = {}
     for listener in wanted:
         other = seen.setdefault(listener.port, listener)
         if other is not listener:
             raise StartupError(f"Settings {other.setting} and {listener.setting} both name port {listener.port}.")
-        _check_port(listener)
+    faults = dict.fromkeys(sentence for listener in wanted if (sentence := _fault(listener)))
+    if faults:
+        raise StartupError("\n".join(faults))
 
 
 def check_disk(directory: Path, needed_bytes: int = FREE_DISK_BYTES) -> None:
@@ -34,15 +36,14 @@ def check_disk(directory: Path, needed_bytes: int = FREE_DISK_BYTES) -> None:
         raise StartupError(f"The disk of {directory} has {free} free; at least {needed} are needed.")
 
 
-def _check_port(listener: Listener) -> None:
+def _fault(listener: Listener) -> str | None:
+    """Why this cannot be opened, in a sentence that is the same for all ports of a bad address; None if it can."""
     family = socket.AF_INET6 if ":" in listener.host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((listener.host, listener.port))
-            probe.listen(1)
-        except OSError as error:
-            raise StartupError(_sentence(listener, error)) from None
+    try:
+        socket.create_server((listener.host, listener.port), family=family).close()
+    except OSError as error:
+        return _sentence(listener, error)
+    return None
 
 
 def _sentence(listener: Listener, error: OSError) -> str:
@@ -53,4 +54,4 @@ def _sentence(listener: Listener, error: OSError) -> str:
     if error.errno == errno.EACCES:
         return f"{port} cannot be opened by this user; change {listener.setting} ({variable})."
     reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
-    return f"The address {listener.host} port {listener.port} for {listener.what} cannot be opened: {reason}."
+    return f"The address {listener.host} cannot be used: {reason}."

@@ -1,5 +1,6 @@
 """`make run` with real processes: starts, restarts, failures to start, and that no process is left."""
 
+import errno
 import json
 import os
 import re
@@ -13,9 +14,10 @@ import pytest
 import redis
 from websockets.sync.client import connect
 
-from compose.checks import check_disk
+from compose.checks import check_disk, check_ports
 from shared.entry import CANNOT_START
 from shared.errors import StartupError
+from shared.ports import Listener
 from shared.version import VERSION
 from tests.integration.disk import is_on_disk
 from tests.integration.launcher import Launcher, alive, command_line, is_alive, launcher_in
@@ -186,16 +188,31 @@ def test_lines_of_programs_are_never_mixed(launcher: Launcher) -> None:
     assert stop(launcher, signal.SIGTERM) < limit_s(STOP_LIMIT_S)
 
 
-def test_port_in_use_is_one_sentence(launcher: Launcher) -> None:
-    with socket.socket() as occupant:
-        occupant.bind(("127.0.0.1", launcher.stack.settings.tcp_port))
-        occupant.listen()
+def test_ports_in_use_are_named_in_one_sentence_each(launcher: Launcher) -> None:
+    settings = launcher.stack.settings
+    with (
+        socket.create_server(("127.0.0.1", settings.tcp_port)),
+        socket.create_server(("127.0.0.1", settings.server.http_port)),
+    ):
         launcher.start("worker: python refuse.py x")
         assert launcher.end() == CANNOT_START
     assert launcher.err == (
-        f"Port {launcher.stack.settings.tcp_port} for tcp is in use; "
+        f"Port {settings.server.http_port} for page is in use; "
+        "stop the program that uses it, or change server.http_port (VOXTRAL_SERVER__HTTP_PORT).\n"
+        f"Port {settings.tcp_port} for tcp is in use; "
         "stop the program that uses it, or change server.tcp_ports (VOXTRAL_SERVER__TCP_PORTS).\n"
     )
+
+
+def test_a_machine_without_ipv6_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: object) -> None:
+        raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
+
+    monkeypatch.setattr("compose.checks.socket.socket", missing)
+    with pytest.raises(
+        StartupError, match=r"^The address :: cannot be used: Address family not supported by protocol\.$"
+    ):
+        check_ports([Listener("page", "::", 8000, "server.http_port"), Listener("tcp", "::", 8766, "server.tcp_ports")])
 
 
 @pytest.mark.parametrize(
@@ -209,7 +226,7 @@ def test_port_in_use_is_one_sentence(launcher: Launcher) -> None:
         (
             "VOXTRAL_SERVER__HOST",
             "192.0.2.1",
-            "The address 192.0.2.1 port {http_port} for page cannot be opened: Cannot ",
+            "The address 192.0.2.1 cannot be used: Cannot ",
         ),
         ("VOXTRAL_MODEL__DEVICE", "tpu", "Setting model.device is 'tpu'; allowed: auto, cpu, cuda, cuda:0, cuda:1, …."),
     ],
