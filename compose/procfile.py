@@ -25,15 +25,26 @@ def read_procfile(path: Path) -> list[Program]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise StartupError(f"The Procfile {path} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise StartupError(f"The Procfile {path} cannot be read: it is not UTF-8.") from None
     programs: dict[str, Program] = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip() or line.startswith("#"):
             continue
         match = _LINE.fullmatch(line.strip())
-        if match is None or match[1] in programs:
+        command = _words(match[2]) if match else ()
+        if match is None or match[1] in programs or not command:
             raise StartupError(f"Line {number} of {path} is {line.strip()!r}; allowed: a new name, a colon, a command.")
-        programs[match[1]] = Program(match[1], tuple(shlex.split(match[2])))
+        programs[match[1]] = Program(match[1], command)
     return list(programs.values())
+
+
+def _words(command: str) -> tuple[str, ...]:
+    """Those of a command; none if a quotation mark is not closed."""
+    try:
+        return tuple(shlex.split(command))
+    except ValueError:
+        return ()
 
 
 def scaled(

@@ -24,7 +24,7 @@ def test_read_procfile_keeps_order_and_splits_commands(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("line", ["python -m web", "web:", "we b: x", "web: y"])
+@pytest.mark.parametrize("line", ["python -m web", "web:", "we b: x", "web: y", "tcp: python 'x"])
 def test_read_procfile_names_the_bad_line(tmp_path: Path, line: str) -> None:
     path = tmp_path / "Procfile"
     path.write_text(f"web: x\n{line}\n")
@@ -34,6 +34,12 @@ def test_read_procfile_names_the_bad_line(tmp_path: Path, line: str) -> None:
 
 def test_read_procfile_names_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(StartupError, match="cannot be read: No such file or directory"):
+        read_procfile(tmp_path / "Procfile")
+
+
+def test_read_procfile_names_a_file_that_is_not_utf_8(tmp_path: Path) -> None:
+    (tmp_path / "Procfile").write_bytes(b"web: caf\xe9\n")
+    with pytest.raises(StartupError, match=r"Procfile cannot be read: it is not UTF-8\.$"):
         read_procfile(tmp_path / "Procfile")
 
 
