@@ -102,7 +102,7 @@ class Supervisor:
                 continue
 
     async def _explain_failure(self, program: Program, status: int) -> None:
-        if status in {0, CANNOT_START}:
+        if status <= 0 or status == CANNOT_START:  # a signal, as of a kernel without memory, needs no explanation
             return
         sentence = await asyncio.to_thread(self._explain, program.name)
         if sentence and not self.has_been_ready:

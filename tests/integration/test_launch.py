@@ -1,5 +1,6 @@
 """`make run` with real processes: starts, restarts, failures to start, and that no process is left."""
 
+import asyncio
 import errno
 import json
 import os
@@ -15,6 +16,8 @@ import redis
 from websockets.sync.client import connect
 
 from compose.checks import check_disk, check_ports
+from compose.procfile import Program
+from compose.supervisor import Supervisor
 from shared.entry import CANNOT_START
 from shared.errors import StartupError
 from shared.ports import Listener
@@ -25,6 +28,7 @@ from tests.limits import limit_s
 from tests.stack import PROJECT, http_status, listens, wait_until
 
 STOP_LIMIT_S = 5.0
+ENDS = ("kill -KILL $$", "exit 0", f"exit {CANNOT_START}", "exit 1")
 REDIS_LINE = "redis: python -m compose.redis"
 
 
@@ -106,6 +110,19 @@ def test_embedded_server_keeps_its_data_over_a_kill_and_a_restart(launcher: Laun
     with redis.Redis.from_url(launcher.stack.redis_url) as client:
         assert client.get("kept") == b"yes"
     assert (launcher.folder / "redis").stat().st_mode & 0o777 == 0o700
+
+
+async def test_only_failures_of_a_program_itself_are_explained(tmp_path: Path) -> None:
+    ends = "; ".join(f"[ -e {number} ] || {{ touch {number}; {end}; }}" for number, end in enumerate(ENDS))
+    program = Program("redis", ("/bin/sh", "-c", f"cd {tmp_path}; {ends}; touch serving; exec sleep 600"))
+    explained: list[str] = []
+    supervisor = Supervisor([program], os.environ, lambda *_: None, explain=explained.append)
+    supervisor.has_been_ready = True
+    running = asyncio.create_task(supervisor.run())
+    await asyncio.to_thread(wait_until, (tmp_path / "serving").exists, "it has been restarted after each end", 20)
+    await supervisor.stop()
+    await running
+    assert explained == ["redis"], "status 1 only"
 
 
 def test_redis_url_starts_no_server(launcher: Launcher) -> None:
