@@ -31,6 +31,12 @@ def test_other_text_passes_the_check(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "")
 
 
+def test_a_path_that_does_not_exist_fails_the_check(tmp_path: Path) -> None:
+    done = check(tmp_path / "moved")
+    assert done.returncode == 2
+    assert "No such file or directory" in done.stderr
+
+
 def test_the_list_is_sorted_and_has_no_empty_line() -> None:
     assert sorted(set(PHRASES)) == PHRASES
     assert all(phrase == phrase.strip().lower() != "" for phrase in PHRASES)
