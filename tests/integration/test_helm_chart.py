@@ -7,6 +7,7 @@ from typing import Any, get_args, get_type_hints
 
 import kubernetes_validate
 import pytest
+import yaml
 from pydantic import BaseModel, SecretStr
 
 from shared.config.settings import Settings
@@ -34,6 +35,14 @@ REJECTED: tuple[tuple[dict[str, Any], str], ...] = (
     ({"config": {"server": {"protocols": ["wyoming"]}}}, "config.server.protocols must not contain wyoming"),
     ({"ingress": {"enabled": True}}, "ingress.enabled opens the service: set keys.existingSecret or keys.list"),
     ({"tcp": {"service": {"type": "NodePort"}}}, "tcp.service.type=NodePort opens the service: set keys."),
+    (
+        {"health": {"service": {"type": "LoadBalancer"}}},
+        "health.service.type=LoadBalancer opens the service: set keys.",
+    ),
+    (
+        {"keys": {"anonymous": True}, "ingress": {"enabled": True, "websocketHost": VALUES["ingress"]["host"]}},
+        "ingress.websocketHost must differ from ingress.host",
+    ),
     ({"flower": {"enabled": True}}, "flower.enabled needs flower.existingSecret"),
     ({"webhooks": {"enabled": True}}, "webhooks.enabled needs webhooks.existingSecret"),
     (
@@ -109,6 +118,13 @@ def test_no_secret_is_accepted_where_everyone_can_read_it() -> None:
     answers = helm([{"config": {section: {key: "secret"}}} for section, key in secrets])
     for (section, key), answer in zip(secrets, answers, strict=True):
         assert f"config.{section}.{key} must not be set" in answer.get("error", "accepted")
+
+
+def test_annotations_of_the_ingress_may_be_removed() -> None:
+    ingress = {"enabled": True, "annotations": None}
+    [answer] = helm([{"keys": {"anonymous": True}, "tls": {"secretName": "internal-tls"}, "ingress": ingress}])
+    found = yaml.safe_load(answer["rendered"]["voxtral/templates/ingress.yaml"])
+    assert found["metadata"]["annotations"] == {"nginx.ingress.kubernetes.io/backend-protocol": "HTTPS"}
 
 
 def test_documented_values_are_accepted() -> None:

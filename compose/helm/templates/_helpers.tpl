@@ -88,8 +88,11 @@ flower: {module: compose.flower, port: 5555, path: /healthcheck}
 {{- if and .Values.ingress.websocketHost (not .Values.websocket.enabled) -}}
 {{- fail "ingress.websocketHost needs websocket.enabled" -}}
 {{- end -}}
+{{- if eq .Values.ingress.websocketHost .Values.ingress.host -}}
+{{- fail "ingress.websocketHost must differ from ingress.host: each serves the whole of a host" -}}
 {{- end -}}
-{{- range tuple "web" "websocket" "tcp" -}}
+{{- end -}}
+{{- range tuple "web" "websocket" "tcp" "health" -}}
 {{- $frontend := index $.Values . -}}
 {{- if and $frontend.enabled (ne $frontend.service.type "ClusterIP") -}}
 {{- $exposed = append $exposed (printf "%s.service.type=%s" . $frontend.service.type) -}}
