@@ -82,3 +82,19 @@ capabilities: {drop: [ALL]}
   secret: {secretName: {{ include "voxtral.keysSecret" .root }}, defaultMode: 0440}
 {{- end }}
 {{- end -}}
+
+{{/* Keeps a drain of nodes from stopping all pods of a process at once: (list $ "web"). */}}
+{{- define "voxtral.disruptionBudget" -}}
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata:
+  name: {{ printf "%s-%s" (include "voxtral.fullname" (first .)) (last .) }}
+  labels:
+    {{- include "voxtral.labels" . | nindent 4 }}
+spec:
+  maxUnavailable: 1
+  unhealthyPodEvictionPolicy: AlwaysAllow
+  selector:
+    matchLabels:
+      {{- include "voxtral.selector" . | nindent 6 }}
+{{- end -}}
