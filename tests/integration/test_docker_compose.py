@@ -11,8 +11,9 @@ from typing import Any, Final
 
 import pytest
 
+from compose.redis import _options
 from frontend.access.hosts import Hosts
-from shared.config.sections import ServerSettings
+from shared.config.sections import RedisSettings, ServerSettings
 from shared.config.settings import Settings, load_settings
 from tests.image.build import read_stages
 from tests.stack import PROJECT
@@ -174,3 +175,14 @@ def test_recordings_of_clients_are_on_disk(services: dict[str, Any]) -> None:
         folders |= {volume["target"] for volume in services[name].get("volumes", ())}
         assert folders >= {"/tmp", "/data"}, "all else is read-only"
     assert "/tmp" not in services["web"]["tmpfs"]
+
+
+def test_redis_has_the_options_of_the_embedded_server() -> None:
+    lines = (FOLDER / "redis.conf").read_text().splitlines()
+    written = [line.partition(" ")[::2] for line in lines if not line.startswith("#")]
+    embedded = _options(RedisSettings())
+    own = dict(zip(embedded[::2], embedded[1::2], strict=True))
+    there = {f"--{name}": value.strip('"') for name, value in written}
+    ours = {"--bind", "--dir", "--port", "--protected-mode", "--loglevel", "--logfile"}
+    assert {name: there.get(name) for name in own.keys() - ours} == {name: own[name] for name in own.keys() - ours}
+    assert there.keys() - ours <= own.keys()

@@ -49,7 +49,6 @@ def test_wheel_holds_what_starts_the_service_and_the_client(installed: Path) -> 
     for name in ("Procfile", "config.yaml"):
         assert (installed / "compose" / name).read_text() == (PROJECT / name).read_text()
         assert not (installed / "compose" / name).is_symlink()
-    assert (installed / "compose" / "redis.conf").is_file()
     assert (installed / "voxtral_client" / "py.typed").is_file()
     assert (installed / "frontend" / "static" / "index.html").is_file()
     assert (installed / "frontend" / "operator-page" / "index.html").is_file()
