@@ -21,6 +21,7 @@ from tests.wire import wire_to
 
 pytestmark = needs_node
 CLIENT = PROJECT / "frontend" / "client-js"
+NO_SERVICE = "No transcription service answers at this address."
 COMPILERS = PROJECT / "tests/page/node_modules"
 IMPORTS = f"""
 import {{ openAsBlob }} from "node:fs";
@@ -62,6 +63,38 @@ def test_recording_is_transcribed_in_three_lines(stack: Stack, tmp_path: Path) -
     assert printed(node(script, tmp_path)) == ["2 seconds", 1, 400, "unsupported_audio"]
 
 
+def test_options_of_a_recording_arrive_as_the_service_reads_them(stack: Stack, tmp_path: Path) -> None:
+    write_wav(tmp_path / "talk.wav", silence(2), 16_000)
+    script = f"""
+        const send = async (options) => transcribe("{stack.web_url}", await openAsBlob("talk.wav"), options);
+        const keyterms = [{{ term: "Ann", boost: 2 }}, "Lee"];
+        const answer = await send({{ language: undefined, prompt: null, keyterms }});
+        const wrong = await failure(send({{ keyterms: [{{ term: "Ann", boost: 9 }}] }}));
+        console.log(JSON.stringify([answer.text, wrong.message.includes("boost from 0 to 4")]));
+    """
+    assert printed(node(script, tmp_path)) == ["2 seconds", True]
+
+
+def test_recording_that_no_service_answers_fails_like_any_other(tmp_path: Path) -> None:
+    script = """
+        import { createServer } from "node:http";
+        const send = (url, options) => transcribe(url, new Blob(["audio"]), options);
+        const gone = await failure(send("http://127.0.0.1:9"));
+        const bodies = ["<html>", '{"detail": "Not Found"}', '{"error": {"code": "c", "message": "m"}}'];
+        const proxy = createServer((_, response) => response.writeHead(502).end(bodies.shift()));
+        await new Promise((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+        const seen = [];
+        while (bodies.length > 0) seen.push(await failure(send(`http://127.0.0.1:${proxy.address().port}`)));
+        proxy.close();
+        proxy.closeAllConnections();
+        const aborted = await send("http://127.0.0.1:9", { signal: AbortSignal.abort() }).catch(({ name }) => name);
+        console.log(JSON.stringify([gone.message, seen, aborted]));
+    """
+    foreign = "The answer (HTTP 502) is incomplete, or not that of a transcription service."
+    answers = [{"message": foreign, "status": 502}] * 2 + [{"code": "c", "message": "m", "status": 502}]
+    assert printed(node(script, tmp_path)) == [NO_SERVICE, answers, "AbortError"]
+
+
 @pytest.mark.parametrize("address", ["web_url", "ws_url"])
 def test_live_audio_is_transcribed(stack: Stack, tmp_path: Path, address: str) -> None:
     script = f"""
@@ -86,7 +119,7 @@ def test_errors_are_thrown_with_their_codes(keyed_stack: Stack, key_list: KeyLis
         live.write(pcm(1)).then(() => live.stop());
         console.log(JSON.stringify([codes, gone.message, await finals(live)]));
     """
-    said = ["unauthorized", "invalid_field"], "No transcription service answers at this address.", ["1 seconds"]
+    said = ["unauthorized", "invalid_field"], NO_SERVICE, ["1 seconds"]
     assert printed(node(script, tmp_path)) == [*map(list, said[:1]), *said[1:]]
 
 

@@ -1,5 +1,7 @@
 /** What the client throws. */
 
+export const NO_SERVICE = "No transcription service answers at this address.";
+
 export class TranscriptionError extends Error {
   name = "TranscriptionError";
 

@@ -1,7 +1,7 @@
 /** A live transcription: audio in, events out. Resumes by itself when the connection is lost. */
 
 import { Connection } from "./connection.js";
-import { TranscriptionError } from "./errors.js";
+import { NO_SERVICE, TranscriptionError } from "./errors.js";
 import { LiveSession } from "./session.js";
 
 /**
@@ -59,7 +59,7 @@ export class LiveTranscription {
   /** @param {Record<string, unknown>} options */
   async #start(options) {
     if (await this.connection.whenOpen()) this.session.start(options);
-    else this.#end(new TranscriptionError({ message: "No transcription service answers at this address." }));
+    else this.#end(new TranscriptionError({ message: NO_SERVICE }));
   }
 
   /** @param {Record<string, any>} message */
