@@ -18,6 +18,8 @@ from frontend.client import Done, Final, TranscriptionClient
 from tests.command import run
 from tests.integration.api_clients import post_form, request
 from tests.integration.native_clients import FRONTENDS, ask, base64_of, open_client, tell, until
+from tests.socket_messages import message_validator
+from tests.speech import SENTENCES, silence, synthesise
 from tests.stack import Stack
 
 SEPARATE = {"channel_mode": "separate"}
@@ -56,6 +58,18 @@ def test_live_channels_are_transcribed_separately(stack: Stack, frontend: str) -
     assert {event["channel"] for event in partials} == {0, 1}
     assert (events[-1]["duration"], "channel" in events[-1]) == (2.0, False)
     client.close()
+
+
+def test_turns_name_the_channel_that_was_heard(stack: Stack) -> None:
+    spoken = np.concatenate([silence(0.3), synthesise(SENTENCES[15]), silence(1.5)])
+    client = open_client(stack, "websocket")
+    assert ask(client, type="start", channels=2, turn_detection={"type": "pause"}, **SEPARATE)["type"] == "ready"
+    client.send_audio((np.stack([np.zeros_like(spoken), spoken], axis=1) * 32767).astype("<i2").tobytes())
+    tell(client, type="stop")
+    turns = [event for event in until(client, "done") if event["type"] == "turn_ended"]
+    client.close()
+    assert [event["channel"] for event in turns] == [1]
+    message_validator("turnEnded").validate(turns[0])
 
 
 def test_live_container_has_tracks(stack: Stack) -> None:

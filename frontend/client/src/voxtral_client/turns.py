@@ -17,10 +17,13 @@ class TurnEnded:
     """`finished`, `silence` or `commit`."""
     probability: float | None
     """That the speaker has finished, from 0 to 1; None if no model was asked."""
+    channel: int | None = None
+    """The channel that was heard, from 0 on, in a session with separate channels."""
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Self:
-        return cls(wire["seq"], wire["end"], wire["decided_at"], wire.get("reason", ""), wire.get("probability"))
+        about = wire.get("reason", ""), wire.get("probability"), wire.get("channel")
+        return cls(wire["seq"], wire["end"], wire["decided_at"], *about)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +34,11 @@ class TurnEndedEarly:
     end: float
     decided_at: float
     probability: float | None
+    channel: int | None = None
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Self:
-        return cls(wire["seq"], wire["end"], wire["decided_at"], wire.get("probability"))
+        return cls(wire["seq"], wire["end"], wire["decided_at"], wire.get("probability"), wire.get("channel"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,8 @@ class TurnResumed:
 
     seq: int
     start: float
+    channel: int | None = None
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Self:
-        return cls(wire["seq"], wire["start"])
+        return cls(wire["seq"], wire["start"], wire.get("channel"))
