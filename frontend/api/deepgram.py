@@ -118,9 +118,7 @@ class ListenRequests(RecordingRequests):
             async with self.recordings.file(cast("BinaryIO", file), options, principal, strict=False) as session:
                 reply.begin_padding()
                 transcript = await transcript_of(session)
-            models = await self.gateway.models()
-            engine = next((model.engine for model in models if model.name == transcript.model), "")
-            body = json_body(transcript, asked.about, engine=engine, detects=asked.detects, **asked.flags)
+            body = json_body(transcript, asked.about, detects=asked.detects, **asked.flags)
             await reply.send(warned(JSONResponse(body), transcript))
 
 

@@ -49,7 +49,7 @@ class DeepgramRealtime(DeepgramLive[Listen]):
     def __init__(self, request_id: str, wanted: Listen) -> None:
         super().__init__(request_id, wanted)
         self._created = timestamp()
-        self._model = self._engine = ""
+        self._model = ""
         self._received_bytes = 0
         self._speakers = SpeakerNumbers()
         self._unnamed = AwaitedLabels()
@@ -81,7 +81,7 @@ class DeepgramRealtime(DeepgramLive[Listen]):
         actions: list[Action] = []
         match event.type:
             case EventType.READY:
-                self._model, self._engine = wire["model"], wire.get("engine", "")
+                self._model = wire["model"]
             case EventType.PARTIAL:
                 actions = self._interim(Partial.from_wire(wire))
             case EventType.FINAL | EventType.SPEAKERS | EventType.WARNING if self._wanted.options.diarize:
@@ -226,7 +226,7 @@ class DeepgramRealtime(DeepgramLive[Listen]):
                 "channel": {"alternatives": [said]},
                 "metadata": {
                     "request_id": self._request_id,
-                    "model_info": model_info(self._model, self._engine),
+                    "model_info": model_info(self._model),
                     "model_uuid": model_id(self._model),
                 },
                 "from_finalize": from_finalize,
@@ -245,7 +245,7 @@ class DeepgramRealtime(DeepgramLive[Listen]):
                 "duration": duration_s,
                 "channels": self._wanted.channels,
                 "models": models,
-                "model_info": {one: model_info(self._model, self._engine) for one in models},
+                "model_info": {one: model_info(self._model) for one in models},
             }
         )
 

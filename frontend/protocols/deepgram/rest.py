@@ -14,7 +14,6 @@ def json_body(
     transcript: Transcript,
     about: Json,
     *,
-    engine: str,
     detects: bool = False,
     utterances: bool = False,
     paragraphs: bool = False,
@@ -35,7 +34,7 @@ def json_body(
         "duration": transcript.duration_s,
         "channels": len(channels),
         "models": [model],
-        "model_info": {model: model_info(transcript.model, engine)},
+        "model_info": {model: model_info(transcript.model)},
         **transcript.warned,
     }
     results: Json = {"channels": channels}

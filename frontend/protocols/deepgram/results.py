@@ -53,5 +53,5 @@ def model_id(name: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_URL, name))
 
 
-def model_info(name: str, engine: str) -> dict[str, str]:
-    return {"name": name, "version": VERSION, "arch": engine}
+def model_info(name: str) -> dict[str, str]:
+    return {"name": name, "version": VERSION, "arch": name}

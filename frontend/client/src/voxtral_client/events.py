@@ -34,8 +34,6 @@ class Ready:
     """Viewers use it at `/v1/sessions/{session_id}/events`."""
     resume_timeout_s: float = RESUME_TIMEOUT_S
     """How long the server keeps the session for its client after a lost connection."""
-    engine: str = ""
-    """What runs the model: `whisper`, `voxtral_realtime`, …"""
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Self:
@@ -49,7 +47,6 @@ class Ready:
             wire.get("ended", False),
             wire.get("viewer_token"),
             wire.get("resume_timeout_s", RESUME_TIMEOUT_S),
-            wire.get("engine", ""),
         )
 
 

@@ -82,7 +82,8 @@ def test_interim_and_final_results() -> None:
         "speaker": 0
     }
     assert (second["word"], second["punctuated_word"], second["speaker"]) == ("world", "world.", 1)
-    assert final["metadata"]["model_info"]["name"] == "echo"
+    about = final["metadata"]["model_info"]
+    assert (about["name"], about["arch"]) == ("echo", "echo")
 
 
 def test_finalize_is_answered_once_with_the_last_final() -> None:

@@ -28,7 +28,7 @@ def test_each_channel_has_its_transcript() -> None:
     ):
         transcript.take(event)
     transcript.take({"type": "done", "duration": 3.0})
-    body = json_body(transcript, ABOUT, engine="echo", detects=True, utterances=True, paragraphs=True)
+    body = json_body(transcript, ABOUT, detects=True, utterances=True, paragraphs=True)
     parsed = ListenV1Response(**body)
     first, second = [channel.alternatives[0] for channel in parsed.results.channels]
     assert (first.transcript, second.transcript) == ("Hello. Bye.", "Hi!")
@@ -45,7 +45,7 @@ def test_each_channel_has_its_transcript() -> None:
 
 def test_silence_has_an_empty_transcript() -> None:
     transcript = Transcript("echo")
-    body = json_body(transcript, ABOUT, engine="echo")
+    body = json_body(transcript, ABOUT)
     said = body["results"]["channels"][0]["alternatives"][0]
     assert said == {"transcript": "", "confidence": 0.0, "words": []}
     assert "utterances" not in body["results"]
