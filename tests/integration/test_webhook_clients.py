@@ -248,7 +248,7 @@ def test_session_keeps_its_webhook(service: Stack, keys: KeyList) -> None:
     ready = ask(client, type="start")
     tell(client, type="configure", webhook="https://receiver.example/")
     error = until(client, "error")[-1]
-    assert error["message"].endswith("allowed: in start only: a session keeps its webhook.")
+    assert error["message"].endswith("allowed: in start only: a session keeps it to its end.")
     tell(client, type="cancel")
     client.close()
     assert token_of(ready)

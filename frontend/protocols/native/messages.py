@@ -23,7 +23,7 @@ from frontend.protocols.dialect import (
     Status,
 )
 from frontend.protocols.fields import Fields, valid_request_id
-from frontend.protocols.options import CHANNELS, CONFIGURE, ONE_SHOT, START, WEBHOOK, options_of
+from frontend.protocols.options import CHANNELS, CONFIGURE, ONE_SHOT, START, options_of
 from shared.audio.pcm import MAX_CHANNELS, AudioFormat
 from shared.config.sections import AudioSettings
 from shared.errors import MissingFieldError, UnknownTypeError, shown
@@ -91,8 +91,8 @@ def _start(fields: Fields, defaults: AudioSettings) -> Open:
     audio_format = _audio_format(fields, defaults, separate=separate)
     if separate:
         options = replace(options, channels=_tracks(fields, defaults, audio_format))
-    if options.recording:
-        fields.refuse("turn_detection", "in a session without recording: turns are those of live speech")
+    if options.recording and options.turn_detection is not None:
+        fields.refuse("turn_detection", "nothing with recording: only live speech has turns")
     return Open(options, audio_format, fields.flag("acknowledge", default=False), is_native=True)
 
 
@@ -110,12 +110,10 @@ def _resume(fields: Fields, defaults: AudioSettings) -> Resume:
 
 
 def _configure(fields: Fields, defaults: AudioSettings) -> Change:
-    fields.refuse("model", "in start only, which selects the model of a session")
-    fields.refuse("channel_mode", "in start only: a session keeps its tracks")
-    for name in WEBHOOK:
-        fields.refuse(name, "in start only: a session keeps its webhook")
-    fields.refuse("known_speakers", "in start only: the speakers of a session are known from its beginning")
     taken = [option.name for option in options_of(CONFIGURE)]
+    for option in options_of(START):
+        if option.name not in taken:
+            fields.refuse(option.name, "in start only: a session keeps it to its end")
     changes = {name: fields.option(name) for name in taken if fields.given(name)}
     audio_readers: dict[str, Callable[[], Any]] = {
         "encoding": lambda: fields.text("encoding") or "pcm_s16le",

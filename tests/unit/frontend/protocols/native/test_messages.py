@@ -8,7 +8,7 @@ import pytest
 from frontend.protocols.audio_formats import changed_format
 from frontend.protocols.dialect import Append, Cancel, Commit, Finish, OneShot, Open, Resume, Status
 from frontend.protocols.native.messages import Ping, parse_message
-from frontend.protocols.options import MAX_MODEL_CHARS, MAX_NEW_TOKENS
+from frontend.protocols.options import CONFIGURE, MAX_MODEL_CHARS, MAX_NEW_TOKENS, START, options_of
 from shared.audio.pcm import AudioFormat
 from shared.config.sections import AudioSettings
 from shared.errors import InvalidAudioError, InvalidFieldError
@@ -158,9 +158,16 @@ def test_configure_changes_only_what_is_given() -> None:
 
 
 @pytest.mark.parametrize("value", ["echo", "auto", None, 5])
-def test_configure_cannot_change_the_model(value: Any) -> None:
-    with pytest.raises(InvalidFieldError, match=r"^model is .*; allowed: in start only, which selects the model"):
-        parse(type="configure", model=value, prompt="x")
+@pytest.mark.parametrize("name", [one.name for one in options_of(START) if CONFIGURE not in one.messages])
+def test_configure_cannot_change_what_a_session_keeps(name: str, value: Any) -> None:
+    with pytest.raises(InvalidFieldError, match=f"^{name} is '…'; allowed: in start only"):
+        parse(type="configure", prompt="x", **{name: value})
+
+
+def test_recording_has_no_turns() -> None:
+    assert parse(type="start", recording=True, turn_detection=None).options.recording
+    with pytest.raises(InvalidFieldError, match=r"^turn_detection is '…'; allowed: nothing with recording"):
+        parse(type="start", recording=True, turn_detection={"type": "pause"})
 
 
 def test_unknown_fields_are_passed_over_and_null_is_absent() -> None:

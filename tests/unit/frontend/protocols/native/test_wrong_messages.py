@@ -168,7 +168,6 @@ def test_a_resume_token_is_never_repeated_to_the_client() -> None:
             {"type": "configure"},
             "language, languages, prompt, delay_ms, commit_delay, max_new_tokens, temperature, top_p",
         ),
-        ({"type": "configure", "mode": "general"}, "language, languages, prompt, delay_ms"),
     ],
 )
 def test_a_missing_field_is_named(message: dict[str, Any], missing: str) -> None:
