@@ -104,12 +104,12 @@ class Url:
 
     def parse(self, value: Any) -> str | None:
         if not isinstance(value, str):
-            raise WrongTypeError("a string", part="…")
+            raise WrongTypeError(self.allowed, part="…")
         if value:
             try:
                 read_url(value)
             except RefusedUrlError as error:
-                raise WrongValueError(str(error), part="…") from None
+                raise WrongValueError(f"{self.allowed}; {error}", part="…") from None
         return value or None
 
     def from_text(self, text: str) -> str | None:

@@ -14,7 +14,8 @@ from shared.session_options import KnownSpeaker
 _OWN_FORM: Final = (
     "a list of at most {most} objects, each with its own 'name' of {chars}, and with 'audio' ({audio}) or 'embedding'"
 )
-_RECORDING: Final = f"base64 of a recording of {voices.MIN_VOICE_S:g} to {voices.MAX_VOICE_S:g} s"
+_LENGTH: Final = f"a recording of {voices.MIN_VOICE_S:g} to {voices.MAX_VOICE_S:g} s"
+_RECORDING: Final = f"base64 of {_LENGTH}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +57,12 @@ class KnownSpeakers:
         if audio is not None:
             return KnownSpeaker(name.strip(), audio=self._decoded(name, audio))
         if not isinstance(embedding, str) or not voices.is_embedding(embedding):
-            raise WrongValueError("an 'embedding' as the service has made it", part=name)
+            raise WrongValueError("an embedding as the service has made it", part=name)
         return KnownSpeaker(name.strip(), embedding)
 
     @staticmethod
     def _decoded(name: str, audio: Any) -> bytes:
-        wrong = WrongValueError(f"'audio' of {voices.MIN_VOICE_S:g} to {voices.MAX_VOICE_S:g} s as {BASE64}", part=name)
+        wrong = WrongValueError(f"{_LENGTH} as {BASE64}", part=name)
         if not isinstance(audio, str | LongText):
             raise wrong
         try:
@@ -69,7 +70,7 @@ class KnownSpeakers:
         except InvalidAudioError:
             raise wrong from None
         if not 0 < len(content) <= voices.MAX_VOICE_FILE_BYTES:
-            raise WrongValueError(f"'audio' of at most {voices.MAX_VOICE_FILE_BYTES >> 20} MB", part=name)
+            raise WrongValueError(f"a recording of at most {voices.MAX_VOICE_FILE_BYTES >> 20} MB", part=name)
         return content
 
     def from_text(self, text: str) -> tuple[KnownSpeaker, ...] | None:

@@ -246,7 +246,8 @@ def _parsed(field: str, given: Any, kind: Kind, parse: Callable[[Any], Any]) -> 
     except WrongFieldError as error:
         raise InvalidFieldError(f"{field}.{error.name}", error.part, error.allowed) from None
     except WrongValueError as error:
-        raise InvalidFieldError(field, error.part_of(given), kind.allowed) from None
+        allowed = kind.allowed if error.part is None else error.allowed  # of the whole value, with its type
+        raise InvalidFieldError(field, error.part_of(given), allowed) from None
 
 
 def options_of(message: str) -> list[Option]:

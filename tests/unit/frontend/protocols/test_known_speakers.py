@@ -1,5 +1,6 @@
 """The option `known_speakers`: what it accepts, and its errors."""
 
+import base64
 import json
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from frontend.protocols.options import OPTIONS, check_speakers
 from shared.errors import InvalidFieldError
 from shared.session_options import KnownSpeaker, SessionOptions
-from shared.voices import encoded, is_embedding
+from shared.voices import MAX_VOICE_FILE_BYTES, encoded, is_embedding
 
 EMBEDDING = encoded("ge2e", b"\x00\x3c" * 256)
 
@@ -46,6 +47,20 @@ def test_other_lists_are_rejected_without_repeating_a_voice(given: Any) -> None:
         OPTIONS["known_speakers"].parse(given)
     assert "SECRET" not in str(found.value)
     assert "UklGRg" not in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"embedding": "ge2e:AA=="}, "an embedding as the service has made it"),
+        ({"audio": "UklGRg"}, r"a recording of 1 to 10 s as base64 \(A-Z a-z 0-9 \+ /, padded with =\)"),
+        ({"audio": base64.b64encode(bytes(MAX_VOICE_FILE_BYTES + 1)).decode()}, "a recording of at most [0-9]+ MB"),
+        ({}, "a list of at most 16 objects, .*"),
+    ],
+)
+def test_error_of_a_speaker_says_what_is_wrong(given: dict[str, str], reason: str) -> None:
+    with pytest.raises(InvalidFieldError, match=rf"^known_speakers is 'Ann'; allowed: {reason}\.$"):
+        OPTIONS["known_speakers"].parse([{"name": "Ann", **given}])
 
 
 def test_known_speakers_need_diarize() -> None:

@@ -115,6 +115,15 @@ def test_our_own_field_asks_for_speakers_in_every_format_of_openai() -> None:
                 ("known_speaker_references[]", part("data:audio/wav;base64,AAA")),
             ],
             "known_speaker_references",
+            "'agent'; allowed: a recording of 1 to 10 s as base64",
+        ),
+        (
+            [
+                ("response_format", "diarized_json"),
+                ("known_speaker_names[]", "x" * 101),
+                ("known_speaker_references[]", part("data:audio/wav;base64,AAAA")),
+            ],
+            "known_speaker_references",
             "of 1 to 10 s, for as many different known_speaker_names, each of 1 to 100 characters",
         ),
         ([("response_format", "diarized_json"), ("max_speakers", "1")], "max_speakers", "2 to 16"),
@@ -141,7 +150,8 @@ def test_mistrals_form_asks_for_speakers_and_names_known_ones() -> None:
     for wrong, said in (
         ("[1]", "a JSON object"),
         ("{", "a JSON object"),
-        ('{"Ann": "AAA"}', "is 'Ann'; allowed: an object of at most 16 names of 1 to 100 characters, each with base64"),
+        ('{"Ann": "AAA"}', "is 'Ann'; allowed: a recording of 1 to 10 s as base64"),
+        ('{"": "AAAA"}', "is '…'; allowed: an object of at most 16 names of 1 to 100 characters, each with base64"),
     ):
         with pytest.raises(InvalidFieldError, match=said) as caught:
             mistral_order(form(("diarize", "true"), ("speaker_references", part(wrong))))

@@ -9,6 +9,7 @@ from frontend.protocols.dialect import Check, Open
 from frontend.protocols.mistral.realtime import MistralRealtime
 from frontend.protocols.native.messages import parse_message
 from frontend.protocols.openai.realtime import OpenAIRealtime
+from frontend.protocols.options import OPTIONS
 from shared.config.sections import AudioSettings
 from shared.errors import InvalidFieldError
 from tests.unit.frontend.protocols.openai.openai_wire import Wire, connected, error_of, update
@@ -27,6 +28,12 @@ def test_native_session_names_its_webhook() -> None:
         with pytest.raises(InvalidFieldError, match=f"^{name} is ") as refused:
             parse_message({"type": "start", name: value}, AudioSettings())
         assert "s3cret" not in str(refused.value)
+
+
+def test_error_of_a_url_says_what_is_wrong() -> None:
+    allowed = r"a URL of at most 2048 characters, .*; a URL must not contain a fragment \(#\)"
+    with pytest.raises(InvalidFieldError, match=rf"^webhook is '…'; allowed: {allowed}\.$"):
+        OPTIONS["webhook"].parse("https://receiver.example/#top")
 
 
 @pytest.mark.parametrize("name", WANTED)
