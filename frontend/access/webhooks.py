@@ -44,7 +44,9 @@ class WebhookRules:
             return Webhook(options.webhook, wanted or ALL, SERVICE if key is None else key.name)
         of_key = None if key is None else key.webhook
         if of_key is None and wanted is not None:
-            raise InvalidFieldError("webhook_events", list(wanted), "nothing if the session has no webhook")
+            raise InvalidFieldError(
+                "webhook_events", [str(one) for one in wanted], "nothing if the session has no webhook"
+            )
         if of_key is None or wanted is None:
             return of_key
         return Webhook(of_key.url, wanted, of_key.key_name)
