@@ -93,7 +93,7 @@ _TABLE: Final = (
     Option(
         "model",
         Text(MAX_MODEL_CHARS, min_chars=1, example="auto"),
-        "A running model, by its name or the part after the last `/`, a public name such as `whisper-1`, or `auto`.",
+        "A running model, by its name or the part after the last `/`, or `auto`.",
         _AT_START,
     ),
     Option(
