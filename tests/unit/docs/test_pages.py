@@ -1,6 +1,5 @@
 """The documentation names only what exists: files, headings, settings, targets, modules, commands and their options."""
 
-import ast
 import importlib.util
 import re
 import shlex
@@ -41,7 +40,7 @@ def test_readme_is_short_and_links_every_page() -> None:
 def test_python_examples_are_python(page: Path) -> None:
     for block in blocks(page):
         if block.language == "python":
-            compile(block.text, page.name, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+            compile(block.text, page.name, "exec")
 
 
 @on_each_page
