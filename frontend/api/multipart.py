@@ -1,11 +1,12 @@
 """The body of a multipart/form-data request as clients send it: RFC 2046, 7578 and common deviations from them.
 
 A part is a file if it has a file name (`filename` or `filename*`), is called `file`, or may hold the audio of known
-speakers, which is too long for a text. Data before the first boundary is ignored. Raises `DamagedFormError` for an
-incomplete or malformed body.
+speakers, which is too long for a text. Data before the first boundary is ignored. Texts are UTF-8: RFC 7578 defines no
+`charset`, and some codecs need seconds for a long text. Raises `DamagedFormError` for an incomplete or malformed body.
 
 This is the one module that uses the internals of starlette's parser. On its own the parser tells a file from a text by
-`filename` alone, and accepts a form that was cut short; a parser of our own would repeat all the rest of it.
+`filename` alone, accepts a form that was cut short, and decodes texts with the codec that the client names; a parser of
+our own would repeat all the rest of it.
 `tests/unit/frontend/api/test_starlette_internals.py` fails when starlette changes what this relies on.
 """
 
@@ -54,6 +55,7 @@ class FilesParser(MultiPartParser):
         return form
 
     def on_headers_finished(self) -> None:
+        self._charset = "utf-8"
         part = self._current_part
         if part.content_disposition is not None and self._is_file():
             part.content_disposition += b'; filename=""'

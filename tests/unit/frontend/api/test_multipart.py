@@ -77,3 +77,12 @@ async def test_compressed_body_is_refused(encoding: str) -> None:
     with pytest.raises(ContentEncodingError, match=r"Content-Encoding is .*; send it uncompressed"):
         await anext(bounded(request_of([b"x"], {"content-encoding": encoding}), 100, 5))
     assert await anext(bounded(request_of([b"x"], {"content-encoding": "identity"}), 100, 5)) == b"x"
+
+
+@pytest.mark.parametrize("charset", ["punycode", "undefined", "utf-16", "latin-1", "none"])
+async def test_texts_are_utf_8_whatever_charset_is_named(charset: str) -> None:
+    headers = {"content-type": f"{HEADERS['content-type']}; charset={charset}"}
+    body = part('name="prompt"', "é-".encode()) + part('name="file"') + b"--b--\r\n"
+    async with received(request_of([body], headers), 10_000, 5) as form:
+        assert form.text("prompt") == "é-"
+        assert form.audio().read() == AUDIO
