@@ -13,7 +13,7 @@ from starlette import formparsers
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
-from frontend.api.upload_form import bounded, received
+from frontend.api.upload_form import MAX_URLENCODED_BYTES, bounded, received
 from shared.errors import IdleTimeoutError, InvalidFieldError, MessageTooLargeError
 from shared.session_options import KeyTerm
 
@@ -118,6 +118,12 @@ async def test_languages_are_checked_like_the_language() -> None:
 async def test_form_of_too_many_fields_is_refused() -> None:
     with pytest.raises(InvalidFieldError, match="Too many fields"):
         async with received(request_of([b"a=1&" * 300], FORM), 10_000, 5):
+            pass
+
+
+async def test_form_without_files_is_much_smaller_than_a_recording() -> None:
+    with pytest.raises(MessageTooLargeError, match=f"over the limit of {MAX_URLENCODED_BYTES} bytes"):
+        async with received(request_of([b"&" * MAX_URLENCODED_BYTES, b"&"], FORM), 1 << 29, 5):
             pass
 
 
