@@ -2,12 +2,11 @@
 
 from typing import Any, Final
 
-import orjson
-
 from frontend.api.upload_form import Form
+from frontend.protocols.json_objects import parsed
 from frontend.protocols.mistral.session import SPEAKER_REFERENCES
 from frontend.protocols.options import MAX_SPEAKERS, parse_references
-from shared.errors import InvalidFieldError
+from shared.errors import InvalidFieldError, InvalidJsonError
 from shared.voices import MAX_VOICE_FILE_BYTES
 
 NAMES: Final = "known_speaker_names"
@@ -35,8 +34,8 @@ def mistral_speakers(form: Form) -> dict[str, Any]:
     written = "".join(form.long_texts(MISTRAL_REFERENCES, MAX_SPEAKERS * _MAX_CHARS))
     allowed = "a JSON object: names, each with a recording in base64"
     try:
-        known = orjson.loads(written) if written else {}
-    except orjson.JSONDecodeError:
+        known = parsed(written) if written else {}
+    except InvalidJsonError:
         raise InvalidFieldError(MISTRAL_REFERENCES, "no JSON", allowed) from None
     if not isinstance(known, dict):
         raise InvalidFieldError(MISTRAL_REFERENCES, "another JSON value", allowed)

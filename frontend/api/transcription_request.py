@@ -4,13 +4,12 @@ import io
 from dataclasses import dataclass, replace
 from typing import BinaryIO, Final
 
-import orjson
-
 from frontend.api.renderers import MISTRAL, OPENAI, Format, Renderer
 from frontend.api.speaker_fields import DIARIZED, mistral_speakers, openai_speakers
 from frontend.api.upload_form import TEMPERATURE, URLENCODED, Form
+from frontend.protocols.json_objects import parsed
 from frontend.protocols.openai.rest import Task
-from shared.errors import InvalidFieldError
+from shared.errors import InvalidFieldError, InvalidJsonError
 from shared.session_options import Mode, SessionOptions
 
 FORMATS: Final = ("json", "text", "srt", "vtt", "verbose_json", DIARIZED)
@@ -116,8 +115,8 @@ def _check_chunking(form: Form) -> None:
     if kind is None or kind in ("auto", "server_vad"):
         return
     try:
-        given = orjson.loads(kind)
-    except orjson.JSONDecodeError:
+        given = parsed(kind)
+    except InvalidJsonError:
         given = None
     if not isinstance(given, dict) or given.get("type") != "server_vad":
         raise InvalidFieldError("chunking_strategy", kind, 'auto, {"type": "server_vad", …}')

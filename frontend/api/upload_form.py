@@ -12,13 +12,13 @@ from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO, Final, cast
 
-import orjson
 import structlog
 from fastapi import Request
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import FormParser, MultiPartException
 
 from frontend.api.multipart import FILE_FIELD, MULTIPART, DamagedFormError, FilesParser
+from frontend.protocols.json_objects import parsed
 from frontend.protocols.keyterms import distinct
 from frontend.protocols.kinds import Flag, Kind, Number
 from frontend.protocols.options import (
@@ -36,6 +36,7 @@ from shared.errors import (
     IdleTimeoutError,
     InvalidAudioError,
     InvalidFieldError,
+    InvalidJsonError,
     MediaTypeError,
     MessageTooLargeError,
     MissingFieldError,
@@ -180,8 +181,8 @@ def _long_text(name: str, value: UploadFile | str, max_chars: int) -> str:
 def _listed(name: str, value: str) -> list[str]:
     """The values in one field of a list."""
     try:
-        values = orjson.loads(value)
-    except orjson.JSONDecodeError:
+        values = parsed(value)
+    except InvalidJsonError:
         values = None
     if not isinstance(values, list):
         return [one.strip() for one in value.split(",") if one.strip()]

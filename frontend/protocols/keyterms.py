@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-import orjson
-
+from frontend.protocols.json_objects import parsed
 from frontend.protocols.kinds import Number, Schema, WrongTypeError, WrongValueError
+from shared.errors import InvalidJsonError
 from shared.session_options import DEFAULT_BOOST, KeyTerm
 
 FIELDS: Final = frozenset({"term", "boost"})
@@ -71,8 +71,8 @@ class KeyTerms:
 def listed(text: str) -> list[Any]:
     """The entries of a form field: a JSON array, one JSON object, or texts separated by commas."""
     try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError:
+        value = parsed(text)
+    except InvalidJsonError:
         value = None
     if isinstance(value, list):
         return value

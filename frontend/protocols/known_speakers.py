@@ -1,14 +1,14 @@
 """The option `known_speakers`: names, each with a recording or an embedding of the voice. Pure."""
 
-import json
 from dataclasses import dataclass
 from typing import Any, Final
 
 from frontend.protocols.base64_audio import BASE64, decode_audio
+from frontend.protocols.json_objects import parsed
 from frontend.protocols.kinds import Schema, WrongTypeError, WrongValueError
 from frontend.protocols.long_text import LongText
 from shared import voices
-from shared.errors import InvalidAudioError
+from shared.errors import InvalidAudioError, InvalidJsonError
 from shared.session_options import KnownSpeaker
 
 _OWN_FORM: Final = (
@@ -75,8 +75,8 @@ class KnownSpeakers:
 
     def from_text(self, text: str) -> tuple[KnownSpeaker, ...] | None:
         try:
-            return self.parse(json.loads(text))
-        except json.JSONDecodeError:
+            return self.parse(parsed(text))
+        except InvalidJsonError:
             raise WrongTypeError(self.allowed, part="…") from None
 
     def schema(self) -> Schema:

@@ -2,8 +2,7 @@
 
 from typing import Any, Final
 
-import orjson
-
+from frontend.protocols.json_objects import parsed
 from frontend.protocols.kinds import (
     Choice,
     Flag,
@@ -15,6 +14,7 @@ from frontend.protocols.kinds import (
     WrongTypeError,
     WrongValueError,
 )
+from shared.errors import InvalidJsonError
 from shared.turn_detection import Eagerness, TurnDetection, TurnDetectionType
 
 MIN_SILENCE_MS: Final = 64
@@ -63,8 +63,8 @@ class TurnDetectionKind:
         if text in list(TurnDetectionType):
             return TurnDetection(text)
         try:
-            return self.parse(orjson.loads(text))
-        except orjson.JSONDecodeError:
+            return self.parse(parsed(text))
+        except InvalidJsonError:
             raise WrongTypeError(self.allowed) from None
 
     def schema(self) -> Schema:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import orjson
 
-from frontend.protocols.json_objects import decode_message
+from frontend.protocols.json_objects import decode_message, parsed
 from frontend.protocols.kinds import whole_number
 from shared.errors import FrameInvalidError, InvalidFieldError, InvalidJsonError, MessageTooLargeError, shown
 
@@ -118,9 +118,11 @@ def unframed(event: bytes) -> bytes:
 
 def _line(text: bytes) -> dict[str, Any]:
     try:
-        line = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise FrameInvalidError(f"The line of an event is not JSON: {error.msg} at character {error.pos}.") from None
+        line = parsed(text.decode(), "line of an event")
+    except UnicodeDecodeError:
+        raise FrameInvalidError("The line of an event is not UTF-8.") from None
+    except InvalidJsonError as error:
+        raise FrameInvalidError(error.message) from None
     if not isinstance(line, dict) or not isinstance(line.get("type"), str):
         raise FrameInvalidError(f"The line of an event is {shown(line)}; it must be a JSON object with a type.")
     return line
