@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from frontend.api.deepgram_errors import ADDRESSES, DeepgramErrors
 from frontend.api.errors import http_refusal, refusal
 from frontend.api.mistyped_addresses import API_PREFIXES, is_socket, meant_address, methods_at
-from frontend.api.renderers import MISTRAL, OPENAI, RENDERERS, ApiDialect, ErrorRenderer, Renderer
+from frontend.api.renderers import RENDERERS, ApiDialect, ErrorRenderer, Renderer
 from frontend.connections.closing import drop_frames
 from shared.errors import InvalidFieldError, VoxtralError
 from shared.incidents import incident
@@ -55,15 +55,14 @@ def errors_of(scope: Scope) -> ErrorRenderer:
 
 
 def renderer_of(scope: Scope) -> Renderer:
-    """The client's dialect: from the address, else what a route has found out, else from the user agent."""
+    """The client's dialect: from the address, else from the user agent, else what a route has found out."""
     state = scope.setdefault("state", {})
     named = QueryParams(scope.get("query_string", b"")).get("dialect")
     if named in tuple(ApiDialect):
         return RENDERERS[ApiDialect(named)]
-    if "dialect" in state:
-        return RENDERERS[ApiDialect(state["dialect"])]
     agent = Headers(scope=scope).get("user-agent", "").lower()
-    return MISTRAL if "mistral" in agent else OPENAI
+    known = next((dialect for dialect in ApiDialect if dialect in agent), None)
+    return RENDERERS[known or state.get("dialect", ApiDialect.OPENAI)]
 
 
 class ApiAnswers:

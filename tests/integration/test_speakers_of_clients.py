@@ -65,6 +65,13 @@ def test_openai_sdk_streams_turns(openai_client: OpenAI) -> None:
     ]
 
 
+def test_openai_sdk_gets_its_own_events_with_our_field_for_speakers(openai_client: OpenAI) -> None:
+    events = openai_client.audio.transcriptions.create(
+        model="echo", file=("x.wav", WAV), stream=True, extra_body={"diarize": True}
+    )
+    assert [event.type for event in events] == ["transcript.text.delta", "transcript.text.done"]
+
+
 @pytest.mark.parametrize(
     ("voice", "said"),
     [
