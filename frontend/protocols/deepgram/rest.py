@@ -40,8 +40,10 @@ def json_body(
     results: Json = {"channels": channels}
     if utterances:
         results["utterances"] = [
-            {"id": f"{number}", **_utterance(segment, speakers)}
-            for number, segment in enumerate(segment for segment in transcript.segments if segment.text)
+            {"id": f"{number}", **utterance}
+            for number, utterance in enumerate(
+                one for segment in transcript.segments for one in _utterances(segment, speakers)
+            )
         ]
     return {"metadata": metadata, "results": results}
 
@@ -54,15 +56,14 @@ def _alternative(spoken: list[Final], speakers: SpeakerNumbers, *, paragraphs: b
     words = [word for segment in spoken for word in segment.words]
     found = alternative(text, words, round(sum(known) / len(known), 4) if known else None, speakers)
     if paragraphs:
-        listed = [_paragraph(segment, speakers) for segment in spoken]
         found["paragraphs"] = {
             "transcript": "\n\n".join(segment.text for segment in spoken),
-            "paragraphs": [one for paragraph in listed for one in paragraph],
+            "paragraphs": [one for segment in spoken for one in _paragraphs(segment, speakers)],
         }
     return found
 
 
-def _paragraph(segment: Final, speakers: SpeakerNumbers) -> list[Json]:
+def _paragraphs(segment: Final, speakers: SpeakerNumbers) -> list[Json]:
     return [
         {
             "sentences": [{"text": turn.text, "start": turn.start_s, "end": turn.end_s}],
@@ -76,13 +77,17 @@ def _paragraph(segment: Final, speakers: SpeakerNumbers) -> list[Json]:
     ]
 
 
-def _utterance(segment: Final, speakers: SpeakerNumbers) -> Json:
-    return {
-        "start": segment.start,
-        "end": segment.end,
-        "confidence": segment.confidence or 0.0,
-        "channel": segment.channel or 0,
-        "transcript": segment.text,
-        "words": [word_fields(word, speakers) for word in segment.words],
-        **speakers.of(segment.speaker),
-    }
+def _utterances(segment: Final, speakers: SpeakerNumbers) -> list[Json]:
+    return [
+        {
+            "start": turn.start_s,
+            "end": turn.end_s,
+            "confidence": segment.confidence or 0.0,
+            "channel": segment.channel or 0,
+            "transcript": turn.text,
+            "words": [word_fields(word, speakers) for word in turn.words],
+            **speakers.of(turn.speaker),
+        }
+        for turn in turns(segment)
+        if turn.text
+    ]

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from frontend.transcripts.turns import SpokenWord
 from shared.version import VERSION
-from voxtral_client.parts import Word
 
 PUNCTUATION: Final = ".,;:!?…\"'“”„«»()[]¿¡。，、！？"
 
@@ -26,12 +26,14 @@ class SpeakerNumbers:
         return {} if label is None else {"speaker": self._numbers.setdefault(label, len(self._numbers))}
 
 
-def alternative(text: str, words: Iterable[Word], confidence: float | None, speakers: SpeakerNumbers) -> dict[str, Any]:
+def alternative(
+    text: str, words: Iterable[SpokenWord], confidence: float | None, speakers: SpeakerNumbers
+) -> dict[str, Any]:
     listed = [word_fields(word, speakers) for word in words]
     return {"transcript": text, "confidence": confidence or 0.0, "words": listed}
 
 
-def word_fields(word: Word, speakers: SpeakerNumbers) -> dict[str, Any]:
+def word_fields(word: SpokenWord, speakers: SpeakerNumbers) -> dict[str, Any]:
     spelled = word.text.strip()
     return {
         "word": spelled.strip(PUNCTUATION).lower() or spelled,

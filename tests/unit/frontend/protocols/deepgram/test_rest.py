@@ -43,6 +43,20 @@ def test_each_channel_has_its_transcript() -> None:
     assert (parsed.metadata.channels, parsed.metadata.duration) == (2, 3.0)
 
 
+def test_each_speaker_of_a_segment_has_an_utterance_and_a_paragraph() -> None:
+    transcript = Transcript("echo")
+    times = [{"start": at / 2, "end": at / 2 + 0.5} for at in range(4)]
+    said = zip(("How", "are", "you?", "Fine."), "AAAB", times, strict=True)
+    words = [{"text": text, "speaker": speaker, **time} for text, speaker, time in said]
+    transcript.take(final(0, "How are you? Fine.", end=2.5, words=words, speaker="A"))
+    results = ListenV1Response(**json_body(transcript, ABOUT, utterances=True, paragraphs=True)).results
+    turns = [(one.start, one.end, one.speaker, one.transcript) for one in results.utterances]
+    assert turns == [(0.0, 1.5, 0, "How are you?"), (1.5, 2.5, 1, "Fine.")]
+    assert [[word.speaker for word in one.words] for one in results.utterances] == [[0, 0, 0], [1]]
+    paragraphs = results.channels[0].alternatives[0].paragraphs.paragraphs
+    assert [(one.start, one.end, one.speaker, one.sentences[0].text) for one in paragraphs] == turns
+
+
 def test_silence_has_an_empty_transcript() -> None:
     transcript = Transcript("echo")
     body = json_body(transcript, ABOUT)
