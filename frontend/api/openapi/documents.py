@@ -116,7 +116,9 @@ _TURN: Final = object_of(
         "end": NUMBER,
         "text": TEXT,
         "speaker": said(TEXT, "`A`, `B`, …, the name of a known speaker, or `?` if the service cannot tell."),
+        "channel": CHANNEL,
     },
+    *("type", "id", "start", "end", "text", "speaker"),
     name="SpeakerTurn",
 )
 _DIARIZED: Final = object_of(
@@ -125,7 +127,7 @@ _DIARIZED: Final = object_of(
         "duration": NUMBER,
         "text": TEXT,
         "segments": said(list_of(_TURN), "One for each turn of a speaker."),
-        "usage": _DURATION_USAGE,
+        "usage": _USAGE,
         "warnings": _WARNINGS,
     },
     *("task", "duration", "text", "segments", "usage"),
