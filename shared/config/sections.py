@@ -18,6 +18,10 @@ URL_VARIABLES = {"REDIS_URL": "url", BROKER_VARIABLE: "broker_url"}
 MODEL_PATH = (
     "a directory, such as /models/whisper or ~/whisper; for a Whisper also a Hub repository, owner/name; or null"
 )
+ORIGIN_FORM = "as browsers send them: lower case, no path, default port or pattern"
+_ORIGIN = re.compile(
+    r"(?!https://.*:443$|http://.*:80$)[a-z][a-z0-9+.-]*://([a-z0-9_-][a-z0-9._-]*|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?"
+)
 MIN_TOKEN_CHARS = 16
 """A shorter one can be guessed."""
 
@@ -300,7 +304,9 @@ class AccessSettings(Section):
     """The list of API keys. It is read again when it changes."""
     keys: SecretStr | None = Field(None, description="a list of keys as `voxtral keys new` prints them")
     """The same list as text, for the environment. Both lists are merged; if either is set, a key is required."""
-    origins: tuple[str, ...] = Field((), description="pages such as https://voice.example, or * for all")
+    origins: tuple[str, ...] = Field(
+        (), description=f"pages such as https://voice.example ({ORIGIN_FORM}), or * for all"
+    )
     """Web pages that may use the service besides its own. CORS is enabled for them, and off if there are none."""
 
     protocol_keys: dict[ForeignProtocol, str] = Field(
@@ -324,7 +330,7 @@ class AccessSettings(Section):
     @field_validator("origins")
     @classmethod
     def _origins_are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
-        if not all(origin == "*" or re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/\s]+", origin) for origin in origins):
+        if not all(origin == "*" or _ORIGIN.fullmatch(origin) for origin in origins):
             raise ValueError("not an origin")
         return origins
 

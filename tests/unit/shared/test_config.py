@@ -1,5 +1,6 @@
 """The settings: what existing users have loads, errors are reported in one sentence, secrets stay secret."""
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -245,12 +246,13 @@ def test_bad_file_is_one_sentence(load: Load, text: str, sentence: str) -> None:
             "VOXTRAL_ACCESS__ORIGINS",
             "https://a.example",
             "The variable VOXTRAL_ACCESS__ORIGINS is 'https://a.example'; allowed: pages such as "
-            "https://voice.example, or * for all, written like VOXTRAL_ACCESS__ORIGINS='[\"…\"]'.",
+            "https://voice.example (as browsers send them: lower case, no path, default port or pattern), "
+            "or * for all, written like VOXTRAL_ACCESS__ORIGINS='[\"…\"]'.",
         ),
         (
             "VOXTRAL_ACCESS__ORIGINS",
             '["x"]',
-            "Setting access.origins is ['x']; allowed: pages such as https://voice.example, or * for all.",
+            "Setting access.origins is ['x']; allowed: pages such as https://voice.example (as browsers send them: ",
         ),
         (
             "VOXTRAL_ACCESS__PROTOCOL_KEYS",
@@ -267,6 +269,30 @@ def test_bad_variable_is_one_sentence(load: Load, name: str, value: str, sentenc
     with pytest.raises(StartupError) as caught:
         load("", **{name: value})
     assert str(caught.value).startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *("https://*.voice.example", "https://Voice.example", "https://voice.example/", "https://voice.example?x"),
+        *("https://voice.example:443", "http://voice.example:80", "http://[::1]:80", "https://u@voice.example"),
+        *("https://bücher.example", "https://voice.example:0", "https://", "null"),
+    ],
+)
+def test_an_origin_that_no_browser_sends_is_rejected(load: Load, origin: str) -> None:
+    with pytest.raises(StartupError, match=r"Setting access\.origins is .*as browsers send them"):
+        load(VOXTRAL_ACCESS__ORIGINS=json.dumps([origin]))
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *("*", "https://voice.example", "https://voice.example:80", "http://localhost:3000", "http://[::1]:8000"),
+        *("http://127.0.0.1", "chrome-extension://abcdefgh", "capacitor://localhost", "https://xn--bcher-kva.example"),
+    ],
+)
+def test_an_origin_that_browsers_send_is_accepted(load: Load, origin: str) -> None:
+    assert load(VOXTRAL_ACCESS__ORIGINS=json.dumps([origin])).access.origins == (origin,)
 
 
 def test_secrets_are_masked_wherever_settings_are_printed(load: Load) -> None:
