@@ -12,7 +12,7 @@ from typing import Any
 
 from fastapi import FastAPI, Response, WebSocket
 from starlette.datastructures import MutableHeaders
-from starlette.responses import FileResponse, PlainTextResponse
+from starlette.responses import FileResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -36,9 +36,6 @@ from frontend.api import (
 from frontend.api.authentication import Gate
 from frontend.api.chat import Chat
 from frontend.api.deepgram import ListenRequests
-from frontend.api.errors import refusal
-from frontend.api.middleware import errors_of
-from frontend.api.mistyped_addresses import API_PREFIXES
 from frontend.api.not_found import refuse_stray
 from frontend.api.openapi import asyncapi
 from frontend.api.openapi.document import INFO, DocumentedApi
@@ -94,7 +91,7 @@ def create_app(
     `outgoing` downloads recordings at URLs that clients name; None rejects URLs.
     """
     app = DocumentedApi(**INFO, docs_url=None, redoc_url=None)
-    app.add_middleware(Gate, access=access, count_error=tally.count_error)
+    app.add_middleware(Gate, access=access)
     app.add_middleware(HostGuard, hosts=Hosts(settings), refuse=partial(_refusal_of_host, tally.count_error))
     middleware.install(app, tally.count_error)
     spoken = settings.server.protocols
@@ -113,7 +110,7 @@ def create_app(
     if ForeignProtocol.OPENAI in spoken:
         app.include_router(client_secrets.routes(settings, gateway, access))
     app.include_router(realtime.routes(connections, spoken))
-    app.include_router(telephony.routes(settings, connections, viewers, access, tally))
+    app.include_router(telephony.routes(settings, connections, viewers, access))
     app.include_router(captions.routes(viewers))
     app.include_router(sessions.routes(erasure))
     _add_files(app)
@@ -139,12 +136,8 @@ def _add_pages(app: FastAPI, settings: Settings, gateway: Gateway, access: Acces
 
     @app.websocket("/ws")
     async def native(websocket: WebSocket) -> None:
-        try:
-            if not _holds(websocket, page_token):
-                access.check_origin(websocket)
-        except ForbiddenError as error:
-            await websocket.send_denial_response(PlainTextResponse(error.message, status_code=403))
-            return
+        if not _holds(websocket, page_token):
+            access.check_origin(websocket)
         headers = websocket.headers.items()
         transport = StarletteTransport(websocket)
         restrict_stranger(access, transport)
@@ -168,9 +161,7 @@ def _add_files(app: FastAPI) -> None:
 
 def _refusal_of_host(count_error: Callable[[str], None], error: ForbiddenError, scope: Scope) -> Response:
     count_error(error.code)
-    if scope["path"].startswith(API_PREFIXES):
-        return refusal(error, errors_of(scope))
-    return PlainTextResponse(f"{error.message}\n", status_code=403)
+    return middleware.answer_to(error, scope)
 
 
 def _holds(websocket: WebSocket, page_token: str) -> bool:

@@ -4,7 +4,6 @@ A route gets the principal from `principal_of`, so it cannot skip the check. Vie
 that session instead of a key.
 """
 
-from collections.abc import Callable
 from typing import Final
 
 from starlette.datastructures import Headers
@@ -15,10 +14,7 @@ from starlette.websockets import WebSocket
 from frontend.access.access import Access
 from frontend.access.credentials import chosen_subprotocol
 from frontend.access.principal import Principal
-from frontend.api.errors import refusal
-from frontend.api.middleware import errors_of
 from frontend.api.mistyped_addresses import API_PREFIXES
-from shared.errors import VoxtralError
 
 WITH_TOKENS_OF_THEIR_OWN: Final = ("/v1/sessions/",)
 WITH_PROOFS_OF_THEIR_OWN: Final = ("/v1/telephony/twilio", "/v1/telephony/telnyx")
@@ -32,12 +28,11 @@ def principal_of(connection: HTTPConnection) -> Principal:
 
 
 class Gate:
-    """ASGI middleware. For a request it raises what `Access.admit_http` raises; a WebSocket it denies itself."""
+    """ASGI middleware. Raises what `Access.admit_http` and `Access.admit_websocket` raise."""
 
-    def __init__(self, app: ASGIApp, access: Access, count_error: Callable[[str], None]) -> None:
+    def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app
         self._access = access
-        self._count_error = count_error
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
@@ -52,14 +47,7 @@ class Gate:
             await self._open(scope, receive, send)
 
     async def _open(self, scope: Scope, receive: Receive, send: Send) -> None:
-        websocket = WebSocket(scope, receive, send)
-        try:
-            principal = await self._access.admit_websocket(websocket)
-        except VoxtralError as error:
-            self._count_error(error.code)
-            await websocket.receive()  # the request to connect, which the denial answers
-            await websocket.send_denial_response(refusal(error, errors_of(scope)))
-            return
+        principal = await self._access.admit_websocket(WebSocket(scope, receive, send))
         scope.setdefault("state", {})["principal"] = principal
 
         async def send_with_subprotocol(message: Message) -> None:

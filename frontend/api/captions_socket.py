@@ -8,14 +8,11 @@ from fastapi import WebSocket
 from starlette.websockets import WebSocketDisconnect
 
 from frontend.access.guard import STRANGER_MESSAGE_MAX
-from frontend.api.errors import refusal
-from frontend.api.renderers import OPENAI
 from frontend.api.viewer_fields import last_seq_in, viewer_token_in
 from frontend.protocols.close_codes import CLOSE_CODES
 from frontend.servers.direct_writes import Wire, inbox_of, wire_of
 from frontend.viewers.viewer import Frame, Viewer, error_frame
 from frontend.viewers.viewers import Place, Viewers
-from shared.errors import VoxtralError
 
 PING: Final = b"\x89\x00"
 """Browsers answer it automatically."""
@@ -27,14 +24,11 @@ log = structlog.get_logger(__name__)
 
 async def serve_viewer(viewers: Viewers, websocket: WebSocket, session_id: str) -> None:
     """Send the events of the session until it ends or the viewer disconnects."""
-    try:
-        after_seq = last_seq_in(websocket)
-        async with viewers.place(session_id, viewer_token_in(websocket)) as place:
-            inbox_of(websocket.scope).restrict(STRANGER_MESSAGE_MAX)  # viewers only listen
-            await websocket.accept()
-            await _show(websocket, place, after_seq)
-    except VoxtralError as error:
-        await websocket.send_denial_response(refusal(error, OPENAI))
+    after_seq = last_seq_in(websocket)
+    async with viewers.place(session_id, viewer_token_in(websocket)) as place:
+        inbox_of(websocket.scope).restrict(STRANGER_MESSAGE_MAX)  # viewers only listen
+        await websocket.accept()
+        await _show(websocket, place, after_seq)
 
 
 async def _show(websocket: WebSocket, place: Place, after_seq: int) -> None:

@@ -16,14 +16,16 @@ from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from frontend.api.deepgram_errors import ADDRESSES, DeepgramErrors
 from frontend.api.errors import http_refusal, refusal
 from frontend.api.mistyped_addresses import API_PREFIXES, is_socket, meant_address, methods_at
 from frontend.api.renderers import RENDERERS, ApiDialect, ErrorRenderer, Renderer
 from frontend.connections.closing import drop_frames
+from frontend.protocols.error_statuses import status_of
 from shared.errors import InvalidFieldError, VoxtralError
 from shared.incidents import incident
 
@@ -65,6 +67,13 @@ def renderer_of(scope: Scope) -> Renderer:
     return RENDERERS[known or state.get("dialect", ApiDialect.OPENAI)]
 
 
+def answer_to(error: VoxtralError, scope: Scope) -> Response:
+    """The response for an error: in the API in the shape of the client's, elsewhere as text."""
+    if scope["path"].startswith(API_PREFIXES):
+        return refusal(error, errors_of(scope))
+    return PlainTextResponse(f"{error.message}\n", status_of(error).status)
+
+
 class ApiAnswers:
     """Turns exceptions of routes into responses, adds request ids, and reads rejected uploads to their end."""
 
@@ -73,13 +82,34 @@ class ApiAnswers:
         self._count_error = count_error
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket") or _is_for_the_page(scope):
-            await self._app(scope, receive, send)
-            return
         if scope["type"] == "websocket":
-            request_id = scope.setdefault("state", {}).setdefault("request_id", _new_request_id())
-            await self._app(scope, receive, _numbering_refusals(send, request_id))
-            return
+            await self._open(scope, receive, send)
+        elif scope["type"] == "http" and not _is_for_the_page(scope):
+            await self._answer(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _open(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """An error before the WebSocket is accepted denies its handshake; client libraries show the response."""
+        request_id = scope.setdefault("state", {}).setdefault("request_id", _new_request_id())
+        is_open = False
+
+        async def send_numbered(message: Message) -> None:
+            nonlocal is_open
+            is_open = is_open or message["type"] == "websocket.accept"
+            if message["type"] == "websocket.http.response.start":
+                MutableHeaders(scope=message).setdefault("x-request-id", request_id)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_numbered)
+        except VoxtralError as error:
+            if is_open:
+                raise
+            self._count_error(error.code)
+            await WebSocket(scope, receive, send_numbered).send_denial_response(answer_to(error, scope))
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = _Exchange(scope, receive, send)
         scope.setdefault("state", {})["request_id"] = exchange.request_id
         try:
@@ -137,22 +167,11 @@ class _Exchange:
 
 def _is_for_the_page(scope: Scope) -> bool:
     """Whether a request is not for the API, not even with a wrong address: requests for the API send bodies."""
-    return not scope["path"].startswith(API_PREFIXES) and scope.get("method", "GET") in READING
+    return not scope["path"].startswith(API_PREFIXES) and scope["method"] in READING
 
 
 def _new_request_id() -> str:
     return f"req_{secrets.token_hex(12)}"
-
-
-def _numbering_refusals(send: Send, request_id: str) -> Send:
-    """For a WebSocket: a rejected handshake has an HTTP response, which gets a request id like any other."""
-
-    async def send_numbered(message: Message) -> None:
-        if message["type"] == "websocket.http.response.start":
-            MutableHeaders(scope=message).setdefault("x-request-id", request_id)
-        await send(message)
-
-    return send_numbered
 
 
 async def _router_refusal(request: Request, refused: Exception) -> Response:
@@ -179,10 +198,10 @@ async def _router_refusal(request: Request, refused: Exception) -> Response:
     return http_refusal(404, f"There is nothing at {path}.{hint}", renderer, {})
 
 
-async def _as_field_error(request: Request, invalid: Exception) -> Response:
-    """FastAPI's own checks of path and query parameters."""
+async def _as_field_error(_request: Request, invalid: Exception) -> Response:
+    """FastAPI's own checks of path and query parameters, which only routes of the API have. Raises InvalidFieldError
+    for `ApiAnswers`."""
     assert isinstance(invalid, RequestValidationError)
     first: dict[str, Any] = next(iter(invalid.errors()))
     allowed = first.get("ctx", {}).get("expected") or first["msg"]
-    error = InvalidFieldError(str(first["loc"][-1]), first.get("input"), allowed)
-    return refusal(error, errors_of(request.scope))
+    raise InvalidFieldError(str(first["loc"][-1]), first.get("input"), allowed)

@@ -5,16 +5,14 @@ Mistral's realtime transcription; `WS /v1/listen` is Deepgram's live transcripti
 """
 
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from functools import partial
 from typing import Final
 
 from fastapi import APIRouter, WebSocket
 
 from frontend.api.authentication import principal_of
-from frontend.api.errors import refusal
-from frontend.api.middleware import errors_of
-from frontend.api.renderers import MISTRAL, OPENAI, ErrorRenderer
+from frontend.api.renderers import ApiDialect
 from frontend.connections.connections import Connections
 from frontend.protocols.deepgram.flux import DeepgramFlux
 from frontend.protocols.deepgram.flux_query import flux_listen
@@ -28,7 +26,7 @@ from frontend.protocols.options import MAX_MODEL_CHARS
 from frontend.servers.transports import StarletteTransport
 from frontend.sessions.placement import AUTO
 from shared.config.sections import ForeignProtocol
-from shared.errors import InvalidFieldError, VoxtralError
+from shared.errors import InvalidFieldError
 
 VIEWER_TOKEN: Final = "viewer_token"  # noqa: S105 -- the name of a parameter
 
@@ -47,54 +45,33 @@ def routes(connections: Connections, spoken: Collection[ForeignProtocol]) -> API
 
 
 async def _serve_openai(connections: Connections, websocket: WebSocket) -> None:
-    def dialect() -> Dialect:
-        return realtime_dialect(
-            websocket.query_params,
-            websocket.headers.get("openai-beta", ""),
-            websocket.scope["subprotocols"],
-            principal_of(websocket).session,
-        )
-
-    await serve_websocket(websocket, OPENAI, dialect, connections)
+    dialect = realtime_dialect(
+        websocket.query_params,
+        websocket.headers.get("openai-beta", ""),
+        websocket.scope["subprotocols"],
+        principal_of(websocket).session,
+    )
+    await _serve(websocket, dialect, connections)
 
 
 async def _serve_mistral(connections: Connections, websocket: WebSocket) -> None:
+    websocket.state.dialect = ApiDialect.MISTRAL
     model = (websocket.query_params.get("model") or AUTO)[:MAX_MODEL_CHARS]
-
-    def dialect() -> MistralRealtime:
-        return MistralRealtime(secrets.token_hex(16), model)
-
-    await serve_websocket(websocket, MISTRAL, dialect, connections)
+    await _serve(websocket, MistralRealtime(secrets.token_hex(16), model), connections)
 
 
 async def _serve_deepgram(connections: Connections, websocket: WebSocket) -> None:
-    def dialect() -> DeepgramRealtime:
-        return DeepgramRealtime(websocket.state.request_id, listen(query_of(websocket.query_params.multi_items())))
-
-    await serve_websocket(websocket, errors_of(websocket.scope), dialect, connections)
+    asked = listen(query_of(websocket.query_params.multi_items()))
+    await _serve(websocket, DeepgramRealtime(websocket.state.request_id, asked), connections)
 
 
 async def _serve_flux(connections: Connections, websocket: WebSocket) -> None:
-    def dialect() -> DeepgramFlux:
-        return DeepgramFlux(websocket.state.request_id, flux_listen(query_of(websocket.query_params.multi_items())))
-
-    await serve_websocket(websocket, errors_of(websocket.scope), dialect, connections)
+    asked = flux_listen(query_of(websocket.query_params.multi_items()))
+    await _serve(websocket, DeepgramFlux(websocket.state.request_id, asked), connections)
 
 
-async def serve_websocket(
-    websocket: WebSocket, answers_in: ErrorRenderer, make: Callable[[], Dialect], connections: Connections
-) -> None:
-    """Serve one client in the dialect that `make` makes.
-
-    If `make` raises, the connection is rejected before it is accepted, with an HTTP response in the shape of
-    `answers_in`; client libraries show that response.
-    """
-    try:
-        tells_viewer_token = _wants_viewer_token(websocket)
-        dialect = make()
-    except VoxtralError as error:
-        await websocket.send_denial_response(refusal(error, answers_in))
-        return
+async def _serve(websocket: WebSocket, dialect: Dialect, connections: Connections) -> None:
+    tells_viewer_token = _wants_viewer_token(websocket)
     await websocket.accept()
     await connections.serve(
         StarletteTransport(websocket), dialect, principal_of(websocket), tells_viewer_token=tells_viewer_token

@@ -18,12 +18,9 @@ from frontend.access.access import Access
 from frontend.access.session_tokens import SessionIdentity, identity_of, viewer_token
 from frontend.access.stream_secrets import check_telnyx, check_twilio
 from frontend.api.authentication import principal_of
-from frontend.api.errors import refusal
 from frontend.api.logged_call import LoggedCall
 from frontend.api.openapi import documents
-from frontend.api.renderers import OPENAI
 from frontend.connections.connections import Connections
-from frontend.monitoring.process_report import Tally
 from frontend.protocols.telephony import telnyx, twilio
 from frontend.protocols.telephony.call import MAX_ID_CHARS, Call
 from frontend.protocols.telephony.call_stream import CallStream
@@ -31,7 +28,7 @@ from frontend.servers.transports import StarletteTransport
 from frontend.viewers.viewers import Viewers
 from shared.config.sections import TELEPHONY, ForeignProtocol
 from shared.config.settings import Settings
-from shared.errors import ForbiddenError, SessionExpiredError, SessionUnknownError, VoxtralError, shown
+from shared.errors import ForbiddenError, SessionExpiredError, SessionUnknownError, shown
 
 PREFIX: Final = "/v1/telephony"
 MAX_MESSAGE_BYTES: Final = 64 * 1024
@@ -74,20 +71,15 @@ class _Service:
         return CallStream(parse, self.identity)
 
 
-def routes(settings: Settings, connections: Connections, viewers: Viewers, access: Access, tally: Tally) -> APIRouter:
+def routes(settings: Settings, connections: Connections, viewers: Viewers, access: Access) -> APIRouter:
     """The addresses of the services in `server.protocols`. Raises StartupError if the secret of one is not set."""
     router = APIRouter(prefix=PREFIX)
     services = {one: _Service(one, settings) for one in TELEPHONY if one in settings.server.protocols}
 
     async def serve(service: _Service, websocket: WebSocket) -> None:
-        try:
-            service.check(websocket)
-            principal = access.identify_protocol(service.protocol)
-            await access.take_request(principal)
-        except VoxtralError as error:
-            tally.count_error(error.code)
-            await websocket.send_denial_response(refusal(error, OPENAI))
-            return
+        service.check(websocket)
+        principal = access.identify_protocol(service.protocol)
+        await access.take_request(principal)
         transport = StarletteTransport(websocket)
         transport.restrict(MAX_MESSAGE_BYTES)
         await websocket.accept()

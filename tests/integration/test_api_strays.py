@@ -127,6 +127,7 @@ def test_stray_without_a_key_is_asked_for_one(keyed_stack: Stack) -> None:
 @pytest.mark.parametrize(
     ("path", "status"),
     [
+        ("/nothing", 404),
         ("/v1/nothing", 404),
         ("/v1/realtime?dialect=x", 400),
         ("/v1/sessions/x/events", 401),
@@ -138,7 +139,6 @@ def test_refused_handshake_has_a_request_id(stack: Stack, path: str, status: int
     assert first.status_code == second.status_code == status
     assert first.headers["x-request-id"].startswith("req_")
     assert first.headers["x-request-id"] != second.headers["x-request-id"]
-    assert "x-request-id" not in refused(stack, "/nothing").headers
 
 
 def test_handshake_without_a_key_has_a_request_id(keyed_stack: Stack) -> None:
