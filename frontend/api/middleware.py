@@ -188,12 +188,13 @@ async def _router_refusal(request: Request, refused: Exception) -> Response:
         return http_refusal(404, f"There is nothing at {path} that supports {request.method}.", renderer, {})
     if not is_api and meant is None:
         return await http_exception_handler(request, refused)
-    if allowed := ", ".join(methods_at(scope, full_path)):
-        message = f"{path} does not support {request.method}; allowed: {allowed}."
-        return http_refusal(405, message, renderer, {"allow": allowed})
-    if is_socket(scope, full_path):
+    allowed = ", ".join(methods_at(scope, full_path))
+    if is_socket(scope, full_path) and (request.method in READING or not allowed):
         message = f"{path} is the address of a WebSocket: use ws:// or wss://, and let proxies forward Upgrade."
         return http_refusal(426, message, renderer, UPGRADE)
+    if allowed:
+        message = f"{path} does not support {request.method}; allowed: {allowed}."
+        return http_refusal(405, message, renderer, {"allow": allowed})
     hint = f" Did you mean {meant}?" if meant else ""
     return http_refusal(404, f"There is nothing at {path}.{hint}", renderer, {})
 

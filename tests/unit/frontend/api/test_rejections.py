@@ -73,6 +73,13 @@ def test_each_wrong_parameter_of_a_request_is_one_error(client: TestClient, metr
     assert errors_in(metrics) == {"invalid_field": 1}
 
 
+def test_a_handshake_without_upgrade_is_told_to_upgrade_also_where_recordings_are_sent(client: TestClient) -> None:
+    answer = client.get("/v1/listen?encoding=linear16")
+    assert (answer.status_code, answer.headers["upgrade"]) == (426, "websocket")
+    assert answer.json()["err_msg"].startswith("/v1/listen is the address of a WebSocket: use ws://")
+    assert client.put("/v1/listen").headers["allow"] == "POST"
+
+
 def test_rejected_handshake_has_the_shape_of_its_api(client: TestClient) -> None:
     def answer(address: str) -> Any:
         with pytest.raises(WebSocketDenialResponse) as denied, client.websocket_connect(f"{address}?viewer_token=x"):
