@@ -38,5 +38,8 @@ class DeepgramErrors:
     def router_error(self, message: str, code: str | None) -> dict[str, Any]:
         return self._body("Not Found" if code in (None, "not_found") else "Bad Request", message)
 
+    def headers(self, message: str) -> dict[str, str]:
+        return {"dg-error": message.encode("ascii", "replace").decode(), "dg-request-id": self.request_id}
+
     def _body(self, code: str, message: str) -> dict[str, Any]:
         return {"err_code": code, "err_msg": message, "request_id": self.request_id}

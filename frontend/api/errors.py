@@ -5,7 +5,6 @@ from typing import Final
 
 from starlette.responses import JSONResponse
 
-from frontend.api.deepgram_errors import DeepgramErrors
 from frontend.api.renderers import ErrorRenderer
 from shared.errors import ContentEncodingError, VoxtralError
 
@@ -25,12 +24,10 @@ def refusal(error: VoxtralError, renderer: ErrorRenderer) -> JSONResponse:
         headers["accept-encoding"] = "identity"
     if status == 401:
         headers["www-authenticate"] = "Bearer"
-    if isinstance(renderer, DeepgramErrors):
-        headers["dg-error"] = error.message.encode("ascii", "replace").decode()
-        headers["dg-request-id"] = renderer.request_id
-    return JSONResponse(renderer.error_body(error), status, headers)
+    return JSONResponse(renderer.error_body(error), status, headers | renderer.headers(error.message))
 
 
 def http_refusal(status: int, message: str, renderer: ErrorRenderer, headers: dict[str, str]) -> JSONResponse:
     """The response for an unknown address or an unsupported method."""
-    return JSONResponse(renderer.router_error(message, HTTP_CODES.get(status)), status, headers)
+    body = renderer.router_error(message, HTTP_CODES.get(status))
+    return JSONResponse(body, status, headers | renderer.headers(message))

@@ -72,6 +72,9 @@ class ErrorRenderer(Protocol):
     def router_error(self, message: str, code: str | None) -> Json:
         """The body for an address or a method that does not exist."""
 
+    def headers(self, message: str) -> dict[str, str]:
+        """The headers of every error."""
+
 
 class Renderer(ErrorRenderer, Protocol):
     @property
@@ -107,6 +110,9 @@ class OpenAiRenderer:
 
     def router_error(self, message: str, code: str | None) -> Json:
         return self._body(message, INVALID_REQUEST, None, code)
+
+    def headers(self, message: str) -> dict[str, str]:  # noqa: ARG002
+        return {}
 
     def error_event(self, error: VoxtralError) -> bytes:
         return openai.frame(self.error_body(error))
@@ -157,6 +163,9 @@ class MistralRenderer:
 
     def router_error(self, message: str, code: str | None) -> Json:
         return self._body(message, INVALID_REQUEST, None, code)
+
+    def headers(self, message: str) -> dict[str, str]:  # noqa: ARG002
+        return {}
 
     def error_event(self, error: VoxtralError) -> bytes:
         return mistral.event({**self.error_body(error), "type": "error"})

@@ -80,6 +80,13 @@ def test_a_handshake_without_upgrade_is_told_to_upgrade_also_where_recordings_ar
     assert client.put("/v1/listen").headers["allow"] == "POST"
 
 
+@pytest.mark.parametrize(("method", "address"), [("GET", "/v1/listen"), ("PUT", "/v1/listen"), ("POST", "/v2/listen")])
+def test_every_error_of_deepgram_has_its_headers(client: TestClient, method: str, address: str) -> None:
+    answer = client.request(method, address)
+    assert answer.headers["dg-error"] == answer.json()["err_msg"]
+    assert answer.headers["dg-request-id"] == answer.json()["request_id"] == answer.headers["x-request-id"]
+
+
 def test_rejected_handshake_has_the_shape_of_its_api(client: TestClient) -> None:
     def answer(address: str) -> Any:
         with pytest.raises(WebSocketDenialResponse) as denied, client.websocket_connect(f"{address}?viewer_token=x"):
