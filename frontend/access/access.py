@@ -127,8 +127,10 @@ class Access:
         StoreUnreachableError."""
         if presented is not None and presented.startswith(CLIENT_TOKEN_PREFIX):
             principal = await self._bearer_of(presented)
-            if principal is not None:
-                return principal
+            if principal is None:  # an error also where no key is needed: the token has the options of the session
+                log.warning("access_rejected", reason="unknown client token", name=None)
+                raise UnauthorizedError("The client token is wrong or has expired; request a new one.")
+            return principal
         if not self.enabled:
             return ANONYMOUS
         if presented is None:
