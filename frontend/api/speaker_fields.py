@@ -7,7 +7,7 @@ from frontend.protocols.json_objects import parsed
 from frontend.protocols.mistral.session import SPEAKER_REFERENCES
 from frontend.protocols.options import MAX_SPEAKERS, parse_references
 from shared.errors import InvalidFieldError, InvalidJsonError
-from shared.voices import MAX_VOICE_FILE_BYTES
+from shared.voices import MAX_VOICE_FILE_BYTES, MAX_VOICE_S, MIN_VOICE_S
 
 NAMES: Final = "known_speaker_names"
 REFERENCES: Final = "known_speaker_references"
@@ -24,8 +24,8 @@ def openai_speakers(form: Form, response_format: str) -> dict[str, Any]:
     if (names or audios) and not diarize:
         raise InvalidFieldError("response_format", response_format, f"{DIARIZED} if {NAMES} is given")
     if len(names) != len(audios):
-        known = f"{len(audios)} samples for {len(names)} names"
-        raise InvalidFieldError(REFERENCES, known, f"one sample of 2 to 10 s for each of {NAMES}")
+        allowed = f"one of {MIN_VOICE_S:g} to {MAX_VOICE_S:g} s for each of the {len(names)} {NAMES}"
+        raise InvalidFieldError(REFERENCES, f"a list of {len(audios)}", allowed)
     return _options(form, diarize, REFERENCES, zip(names, audios, strict=True), REFERENCE_LIST)
 
 

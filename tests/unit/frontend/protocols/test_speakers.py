@@ -106,7 +106,7 @@ def test_our_own_field_asks_for_speakers_in_every_format_of_openai() -> None:
         (
             [("response_format", "diarized_json"), ("known_speaker_names[]", "agent")],
             "known_speaker_references",
-            "0 samples for 1 names",
+            "is 'a list of 0'; allowed: one of 1 to 10 s for each of the 1 known_speaker_names",
         ),
         (
             [
