@@ -23,6 +23,12 @@ from shared.session_options import Mode, SessionOptions
 MAX_MESSAGES: Final = 64
 DATA_URL: Final = "data:"
 _ASKING: Final = ("system", "developer", "user")
+_PARTS: Final = {
+    "text": "text {text}",
+    "input_audio": "input_audio {input_audio: {data, format} or base64}",
+    "audio_url": "audio_url {audio_url: {url}}",
+}
+"""How each type of part is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +133,9 @@ def _contents(message: dict[str, Any]) -> tuple[list[str], list[bytes]]:
             allowed = f"{', '.join(_ASKING)}: multi-turn conversations are not supported"
             raise InvalidFieldError("messages.role", role, allowed)
         content = one.get("content")
-        for part in content if isinstance(content, list) else [{"type": "text", "text": content}]:
+        if not isinstance(content, str | list):
+            raise InvalidFieldError("messages.content", content, f"a string, or a list of {', '.join(_PARTS.values())}")
+        for part in [{"type": "text", "text": content}] if isinstance(content, str) else content:
             _take_part(part, texts, recordings)
     return texts, recordings
 
@@ -149,8 +157,9 @@ def _take_part(part: object, texts: list[str], recordings: list[bytes]) -> None:
             recordings.append(_recording(url, is_url=True))
         case _:
             kind = part.get("type") if isinstance(part, dict) else part
-            allowed = "text {text}, input_audio {input_audio: {data, format} or base64}, audio_url {audio_url: {url}}"
-            raise InvalidFieldError("messages.content", kind, allowed)
+            if isinstance(kind, str) and kind in _PARTS:
+                raise InvalidFieldError("messages.content", f"{kind} without its content", _PARTS[kind])
+            raise InvalidFieldError("messages.content", kind, ", ".join(_PARTS.values()))
 
 
 def _recording(source: str | LongText, *, is_url: bool = False) -> bytes:
