@@ -154,9 +154,10 @@ class MessageTooLargeError(VoxtralError):
     code = "message_too_large"
     closes_connection = True
 
-    def __init__(self, size_bytes: int | None, limit_bytes: int) -> None:
-        size = "The message" if size_bytes is None else f"The message of {size_bytes} bytes"
-        super().__init__(f"{size} is over the limit of {limit_bytes} bytes.")
+    def __init__(self, size_bytes: int | None, limit_bytes: int, what: str = "message") -> None:
+        """`what` was sent: a message, a body or a recording. `size_bytes` is None if it is not known."""
+        size = "" if size_bytes is None else f" of {size_bytes} bytes"
+        super().__init__(f"The {what}{size} is over the limit of {limit_bytes} bytes.")
 
 
 class FrameInvalidError(VoxtralError):

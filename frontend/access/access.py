@@ -45,7 +45,7 @@ CLIENT_TOKEN_PREFIX: Final = "ek_"  # noqa: S105 -- how the tokens of OpenAI's A
 MAX_TOKEN_CHARS: Final = 100
 ENVELOPE_BYTES: Final = 64 * 1024
 """The room for everything in an HTTP body apart from the recording."""
-_HOW: Final = "Authorization: Bearer, X-API-Key, or an auth message"
+_HOW: Final = "Authorization: Bearer, Authorization: Token, or X-API-Key"
 
 log = structlog.get_logger(__name__)
 
@@ -87,7 +87,7 @@ class Access:
         await self._chores.end()
 
     async def admit_http(self, request: Request) -> Principal:
-        """The principal that sends this request, which is counted; also a FastAPI dependency.
+        """The principal that sends this request, which is counted.
 
         Reads only the headers: call it before the body is read. Raises ForbiddenError, UnauthorizedError,
         RateLimitedError, MessageTooLargeError, StoreUnreachableError.
@@ -97,7 +97,7 @@ class Access:
         if length.isdecimal():
             limit = self._upload_limit_bytes(principal)
             if limit is not None and int(length) > _largest_body_bytes(limit):
-                raise MessageTooLargeError(int(length), limit)
+                raise MessageTooLargeError(None, limit, "recording")
         return principal
 
     async def admit_websocket(self, websocket: WebSocket) -> Principal:
@@ -178,7 +178,7 @@ class Access:
         """Raise MessageTooLargeError for a recording that is larger than the key allows."""
         limit = self._upload_limit_bytes(principal)
         if limit is not None and size_bytes > limit:
-            raise MessageTooLargeError(size_bytes, limit)
+            raise MessageTooLargeError(size_bytes, limit, "recording")
 
     def largest_body_bytes(self, principal: Principal, limit_bytes: int) -> int:
         """The largest HTTP body of this principal, if the service itself accepts `limit_bytes`.

@@ -50,7 +50,7 @@ class Chat(RecordingRequests):
             await self._answer(request, exchange)
 
     async def _answer(self, request: Request, exchange: Exchange) -> None:
-        asked = parse_chat(decode_message(await self._body(request)))
+        asked = parse_chat(decode_message(await self._body(request), "body"))
         self.access.check_upload(principal_of(request), len(asked.audio))
         running = await self.gateway.models()
         model = resolve(asked.options.model, running, asked.options.mode)

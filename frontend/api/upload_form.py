@@ -245,7 +245,7 @@ async def bounded(request: Request, limit_bytes: int, idle_timeout_s: float) -> 
         raise ContentEncodingError(encoding)
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > limit_bytes:
-        raise MessageTooLargeError(int(announced), limit_bytes)
+        raise MessageTooLargeError(int(announced), limit_bytes, "body")
     chunks = request.stream()
     read_bytes = 0
     while True:
@@ -258,5 +258,5 @@ async def bounded(request: Request, limit_bytes: int, idle_timeout_s: float) -> 
             return
         read_bytes += len(chunk)
         if read_bytes > limit_bytes:
-            raise MessageTooLargeError(None, limit_bytes)
+            raise MessageTooLargeError(None, limit_bytes, "body")
         yield chunk

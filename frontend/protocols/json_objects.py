@@ -14,11 +14,11 @@ MAX_DEPTH: Final = 64
 """More than the nesting of any object that a client may send. orjson accepts 1024 levels, which Python cannot show."""
 
 
-def decode_message(message: str | LongMessage) -> dict[str, Any]:
-    """A text message, in which strings may be `LongText`. Raises InvalidJsonError."""
+def decode_message(message: str | LongMessage, what: str = "message") -> dict[str, Any]:
+    """A text message, in which strings may be `LongText`. Raises InvalidJsonError, whose message says `what` it is."""
     if isinstance(message, str):
-        return _object(parsed(message, "message"), "message")
-    return _object(message.restored(parsed(message.document(), "message")), "message")
+        return _object(parsed(message, what), what)
+    return _object(message.restored(parsed(message.document(what), what)), what)
 
 
 def decode_body(body: bytes) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def decode_body(body: bytes) -> dict[str, Any]:
         text = body.decode()
     except UnicodeDecodeError:
         raise InvalidJsonError("The body is not UTF-8.") from None
-    return _object(parsed(text, "body"), "body")
+    return decode_message(text, "body")
 
 
 def parsed(text: str, what: str = "text") -> Any:

@@ -56,14 +56,14 @@ class LongMessage:
     def __len__(self) -> int:
         return self._size_bytes
 
-    def document(self) -> str:
-        """The JSON text, with a mark for each long string."""
+    def document(self, what: str = "message") -> str:
+        """The JSON text, with a mark for each long string. Errors call the message `what`."""
         if self._document is None:
-            raise InvalidJsonError(f"The message contains more than {MAX_DOCUMENT_BYTES} bytes besides its audio.")
+            raise InvalidJsonError(f"The {what} contains more than {MAX_DOCUMENT_BYTES} bytes besides its audio.")
         try:
             return self._document.decode()
         except UnicodeDecodeError:
-            raise InvalidJsonError("The message is not UTF-8.") from None
+            raise InvalidJsonError(f"The {what} is not UTF-8.") from None
 
     def restored(self, value: Any, depth: int = 0) -> Any:
         """The parsed document, with a `LongText` for each mark. Raises InvalidJsonError if a name was too long."""

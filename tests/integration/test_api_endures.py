@@ -50,7 +50,7 @@ def test_oversize_is_answered_while_the_client_still_sends(stack: Stack) -> None
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 413 ")
     error = json.loads(body)["error"]
-    assert error["message"] == f"The message of {limit + 1} bytes is over the limit of {limit} bytes."
+    assert error["message"] == f"The body of {limit + 1} bytes is over the limit of {limit} bytes."
 
 
 def test_client_that_waits_for_100_continue_sends_no_oversize_body(stack: Stack) -> None:

@@ -80,6 +80,11 @@ def test_a_handshake_without_upgrade_is_told_to_upgrade_also_where_recordings_ar
     assert client.put("/v1/listen").headers["allow"] == "POST"
 
 
+def test_the_body_of_a_request_is_called_a_body(client: TestClient) -> None:
+    answer = client.post("/v1/chat/completions", content="[]", headers={"content-type": "application/json"})
+    assert answer.json()["error"]["message"] == "The body is []; it must be a JSON object."
+
+
 @pytest.mark.parametrize(("method", "address"), [("GET", "/v1/listen"), ("PUT", "/v1/listen"), ("POST", "/v2/listen")])
 def test_every_error_of_deepgram_has_its_headers(client: TestClient, method: str, address: str) -> None:
     answer = client.request(method, address)

@@ -48,9 +48,9 @@ async def test_body_up_to_the_limit_is_read() -> None:
 
 
 async def test_body_over_the_limit_is_refused_wherever_it_gets_known() -> None:
-    with pytest.raises(MessageTooLargeError, match="of 101 bytes"):
+    with pytest.raises(MessageTooLargeError, match="The body of 101 bytes"):
         await read(request_of([], {"content-length": "101"}))
-    with pytest.raises(MessageTooLargeError, match="over the limit of 100 bytes"):
+    with pytest.raises(MessageTooLargeError, match="The body is over the limit of 100 bytes"):
         await read(request_of([b"x" * 60, b"y" * 41], {}))
 
 
