@@ -82,7 +82,7 @@ def listen(query: Query) -> Listen:
         diarize=flag(query, "diarize") or bool(last(query, "diarize_model")) or None,
         numerals=flag(query, "numerals") or flag(query, "smart_format") or None,
         profanity=Profanity.MASK if flag(query, "profanity_filter") else None,
-        filler_words=FillerWords.DROP if last(query, "filler_words") == "false" else None,
+        filler_words=FillerWords.DROP if last(query, "filler_words") and not flag(query, "filler_words") else None,
         redact=redaction(query, REDACTED),
         **webhook(query),
     )
@@ -110,7 +110,7 @@ def _languages(query: Query) -> dict[str, Any]:
     """`multi` and `detect_language=true` detect the language; several `detect_language` restrict it."""
     found = [value for value in query.get("detect_language", ()) if value and value.lower() not in ("true", "false")]
     name = last(query, "language")
-    detected = name is None or name.lower() == "multi" or last(query, "detect_language") == "true"
+    detected = name is None or name.lower() == "multi" or (last(query, "detect_language") or "").lower() == "true"
     return {
         "language": None if detected or found else parse_text("language", name, OPTIONS["language"].kind),
         "languages": parse_json("detect_language", found or None, OPTIONS["languages"].kind),

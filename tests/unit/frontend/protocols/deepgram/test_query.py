@@ -73,6 +73,19 @@ def test_session_names_its_webhook() -> None:
     assert (wanted.webhook, wanted.webhook_events) == (url, ("done", "final"))
 
 
+@pytest.mark.parametrize(
+    ("query", "filler_words"),
+    [
+        ({}, None),
+        ({"filler_words": "true"}, None),
+        ({"filler_words": "False"}, "drop"),
+        ({"filler_words": "0"}, "drop"),
+    ],
+)
+def test_filler_words_are_kept_unless_they_are_unwanted(query: dict[str, str], filler_words: str | None) -> None:
+    assert parsed(**query).options.filler_words == filler_words
+
+
 def test_pauses_are_not_shorter_than_the_detector_can_hear() -> None:
     assert parsed(endpointing="10").options.turn_detection == TurnDetection("pause", silence_duration_ms=64)
     assert not parsed(endpointing="false").endpointing
@@ -90,6 +103,7 @@ def test_pauses_are_not_shorter_than_the_detector_can_hear() -> None:
         ({"encoding": "linear16", "sample_rate": "1"}, "sample_rate"),
         ({"interim_results": "maybe"}, "interim_results"),
         ({"channels": "9", "multichannel": "true"}, "channels"),
+        ({"filler_words": "some"}, "filler_words"),
         ({"language": "elvish"}, "language"),
         ({"detect_language": "elvish"}, "detect_language"),
         ({"keyterm": "x" * 101}, "keyterm"),
