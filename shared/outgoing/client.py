@@ -20,17 +20,19 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final, Self, TypeAlias
-from urllib.parse import urljoin
+from urllib.parse import quote, urldefrag, urljoin
 
 import httpcore2
 
 from shared.config.webhooks import OutgoingSettings
-from shared.outgoing.addresses import DEFAULT_PORTS, MAX_URL_CHARS, Address, AllowList, Target
+from shared.outgoing.addresses import DEFAULT_PORTS, MAX_URL_CHARS, Address, AllowList, RefusedUrlError, Target
 from shared.version import VERSION
 
 MAX_ANSWER_BYTES: Final = 64 * 1024
 """Of the answer to `post`. What is beyond is not read."""
 MAX_REDIRECTS: Final = 3
+URL_PUNCTUATION: Final = "!#$%&'()*+,/:;=?@[]"
+"""What a URL may contain beside letters, digits and `_.-~`."""
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 MAX_ADDRESSES: Final = 4
 """Addresses of a name that are tried."""
@@ -113,13 +115,16 @@ class OutgoingClient:
 
         Raises RefusedUrlError, and OutgoingError also for an answer other than 200. `within_s` is for everything.
         """
+        where = ""
         async with _bounded(within_s), AsyncExitStack() as stack:
             for _ in range(MAX_REDIRECTS + 1):
-                target = self.check(url)
-                response = await stack.enter_async_context(self._answer("GET", target, b"", {}))
+                try:
+                    response = await stack.enter_async_context(self._answer("GET", self.check(url), b"", {}))
+                except RefusedUrlError as error:
+                    raise RefusedUrlError(f"{where}{error}") from None
                 if response.status not in REDIRECTS:
                     break
-                url = _redirected(url, response)
+                url, where = _redirected(url, response), "the server redirects to another URL: "
                 await stack.aclose()
             else:
                 raise OutgoingError(f"the server redirected more than {MAX_REDIRECTS} times")
@@ -212,12 +217,13 @@ class _failures:  # noqa: N801 -- reads like the functions of contextlib
 
 
 def _redirected(url: str, response: httpcore2.Response) -> str:
-    """Where the answer to a request for `url` redirects to. Raises OutgoingError."""
+    """Where the answer to a request for `url` redirects to, without a fragment, which is not sent (RFC 9110, 10.2.2).
+    Characters that must be encoded are encoded, as browsers do. Raises OutgoingError."""
     location = _decoded(response.headers).get("location", "")[: MAX_URL_CHARS + 1]
     if not location:
         raise OutgoingError(f"the server answered {response.status} without a Location")
     try:
-        return urljoin(url, location)
+        return urldefrag(urljoin(url, quote(location, URL_PUNCTUATION, "latin-1"))).url
     except ValueError:
         raise OutgoingError("the server redirects to an address that is not a URL") from None
 

@@ -134,6 +134,9 @@ async def test_download_follows_redirects_and_checks_each() -> None:
     async with receiving("127.0.0.1") as listed, receiving("127.0.0.2") as private, client("127.0.0.1") as outgoing:
         places = {
             "/": status(302, "Location: /file"),
+            "/part": status(302, "Location: /file#t=10"),
+            "/raw": status(302, "Location: /é f"),
+            "/%C3%A9%20f": whole(b"RIFF"),
             "/file": whole(b"RIFF"),
             "/private": status(302, f"Location: {private.url()}"),
             "/metadata": status(302, "Location: https://169.254.169.254/latest/"),
@@ -141,9 +144,10 @@ async def test_download_follows_redirects_and_checks_each() -> None:
             "/loop": status(302, "Location: /loop"),
         }
         listed.answer = lambda request: places[request.path]
-        assert await read(outgoing, listed.url()) == b"RIFF"
+        for path in ("/", "/part", "/raw"):
+            assert await read(outgoing, listed.url(path)) == b"RIFF"
         for path in ("/private", "/metadata", "/local"):
-            with pytest.raises(RefusedUrlError):
+            with pytest.raises(RefusedUrlError, match=r"^the server redirects to another URL: "):
                 await read(outgoing, listed.url(path))
         with pytest.raises(OutgoingError, match=f"more than {MAX_REDIRECTS} times"):
             await read(outgoing, listed.url("/loop"))
