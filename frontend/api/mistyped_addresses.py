@@ -13,6 +13,7 @@ _NOT_COUNTED: Final = frozenset({"", "v1", "v2", "api", "openai"})
 _TRANSCRIPTIONS: Final = "audio/transcriptions"
 _TRANSLATIONS: Final = "audio/translations"
 _CHAT: Final = "chat/completions"
+_CLIENT_SECRETS: Final = "realtime/client_secrets"
 _OTHERWISE: Final = {
     "asr": _TRANSCRIPTIONS,
     "audio": _TRANSCRIPTIONS,
@@ -33,8 +34,10 @@ _OTHERWISE: Final = {
     "chat/completion": _CHAT,
     "completions": _CHAT,
     "model": "models",
+    "realtime/sessions": _CLIENT_SECRETS,
+    "realtime/transcription_sessions": _CLIENT_SECRETS,
 }
-"""The names that other speech servers use for an address, and its name here."""
+"""The names that other speech servers, and older versions of OpenAI's API, use for an address, and its name here."""
 
 
 def methods_at(scope: Scope, path: str) -> list[str]:

@@ -8,6 +8,7 @@ from starlette.types import Scope
 from frontend.api.mistyped_addresses import meant_address, meant_socket, methods_at
 
 TRANSCRIPTIONS, TRANSLATIONS = "/v1/audio/transcriptions", "/v1/audio/translations"
+CLIENT_SECRETS = "/v1/realtime/client_secrets"
 
 
 def application() -> FastAPI:
@@ -19,7 +20,7 @@ def application() -> FastAPI:
     async def talk(websocket: WebSocket) -> None:
         await websocket.accept()
 
-    for path in (TRANSCRIPTIONS, TRANSLATIONS, "/v1/chat/completions"):
+    for path in (TRANSCRIPTIONS, TRANSLATIONS, "/v1/chat/completions", CLIENT_SECRETS):
         app.add_api_route(path, answer, methods=["POST"])
     app.add_api_route("/v1/models", answer, methods=["GET", "HEAD"])
     app.add_api_websocket_route("/v1/realtime", talk)
@@ -53,6 +54,8 @@ def scope_of(path: str, method: str = "POST", kind: str = "http") -> Scope:
         ("/chat/completions", "POST", "POST /v1/chat/completions"),
         ("/models", "HEAD", "HEAD /v1/models"),
         ("/models/", "POST", "GET /v1/models"),
+        ("/v1/realtime/transcription_sessions", "POST", f"POST {CLIENT_SECRETS}"),
+        ("/v1/realtime/sessions", "POST", f"POST {CLIENT_SECRETS}"),
         ("/realtime", "GET", "the WebSocket /v1/realtime"),
         (TRANSCRIPTIONS, "GET", None),
         ("/openai/deployments/whisper/audio/transcriptions", "POST", f"POST {TRANSCRIPTIONS}"),
