@@ -88,8 +88,7 @@ async def _check_model(config: SessionConfig, gateway: Gateway) -> None:
 
 
 def _described(config: SessionConfig) -> dict[str, Any]:
-    """The session as `session.created` will report it, without its end, which is known only when a connection
-    begins."""
+    """The session with which connections begin. Each of them has its own id and end."""
     return {"id": f"sess_{secrets.token_hex(12)}"} | config.to_wire()
 
 
@@ -125,7 +124,7 @@ _TOLD: Final = named(
         "properties": {
             "value": {"type": "string"},
             "expires_at": {"type": "integer"},
-            "session": {"type": "object", "description": "The whole session, as `session.created` will report it."},
+            "session": {"type": "object", "description": "The whole session. Each connection has an `id` of its own."},
         },
         "required": ["value", "expires_at", "session"],
     },
