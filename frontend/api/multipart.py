@@ -26,12 +26,14 @@ _FILES: Final = re.compile(rb"file|speaker_references|known_speaker_references(\
 _FILENAME: Final = re.compile(rb";\s*filename\*?\s*=", re.IGNORECASE)
 
 
-class DamagedFormError(InvalidFieldError):
+class DamagedFormError(VoxtralError):
     """The body of a request is not a complete form."""
 
+    code = InvalidFieldError.code
+    field = "body"
+
     def __init__(self, media_type: str, reason: str) -> None:
-        VoxtralError.__init__(self, f"The {media_type} body is damaged: {reason.rstrip('.')}.")
-        self.field = "body"
+        super().__init__(f"The {media_type} body is damaged: {reason.rstrip('.')}.")
 
 
 class FilesParser(MultiPartParser):

@@ -16,12 +16,14 @@ DOWNLOAD_S: Final = 300.0
 """Time limit, from the resolution of the name to the last byte."""
 
 
-class UnusableUrlError(InvalidFieldError):
+class UnusableUrlError(VoxtralError):
     """Repeats no URL: it may hold a secret."""
 
+    code = InvalidFieldError.code
+    field = "url"
+
     def __init__(self, reason: str) -> None:
-        VoxtralError.__init__(self, f"url cannot be used: {reason}.")
-        self.field = "url"
+        super().__init__(f"url cannot be used: {reason}.")
 
 
 def url_in(body: bytes) -> str:

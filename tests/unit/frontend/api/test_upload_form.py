@@ -13,6 +13,7 @@ from starlette import formparsers
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
+from frontend.api.multipart import DamagedFormError
 from frontend.api.upload_form import MAX_URLENCODED_BYTES, bounded, received
 from shared.errors import IdleTimeoutError, InvalidFieldError, MessageTooLargeError
 from shared.session_options import KeyTerm
@@ -116,7 +117,7 @@ async def test_languages_are_checked_like_the_language() -> None:
 
 
 async def test_form_of_too_many_fields_is_refused() -> None:
-    with pytest.raises(InvalidFieldError, match="Too many fields"):
+    with pytest.raises(DamagedFormError, match="Too many fields"):
         async with received(request_of([b"a=1&" * 300], FORM), 10_000, 5):
             pass
 
@@ -144,7 +145,7 @@ async def test_form_that_breaks_off_leaves_no_file_open(
         b'--b\r\ncontent-disposition: form-data; name="file"; filename="a.wav"\r\n\r\n' + bytes(60) + b"\r\n--b--\r\n"
     )
     request = request_of([body[:-cut_bytes]], {"content-type": "multipart/form-data; boundary=b"}, leaves=leaves)
-    with contextlib.suppress(InvalidFieldError, ClientDisconnect):
+    with contextlib.suppress(DamagedFormError, ClientDisconnect):
         async with received(request, 1000, 5):
             pass
     assert [file.closed for file in opened] == [True]
