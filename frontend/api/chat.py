@@ -15,7 +15,6 @@ from frontend.api.middleware import renderer_of
 from frontend.api.openapi import documents, refusals
 from frontend.api.padding import PaddedReply
 from frontend.api.recording_requests import RecordingRequests
-from frontend.api.renderers import Renderer
 from frontend.api.responses import Answering, Exchange, counted, events_and_progress, transcript_of, warned
 from frontend.api.upload_form import bounded, media_type_of
 from frontend.protocols.json_objects import decode_message
@@ -27,7 +26,7 @@ from frontend.sessions.placement import PREFERRED_ENGINES
 from frontend.sessions.running_models import RunningModel
 from frontend.sessions.session import Session
 from frontend.transcripts.recording import Transcript
-from shared.errors import InvalidJsonError, MediaTypeError, VoxtralError
+from shared.errors import InvalidJsonError, MediaTypeError
 from shared.events import EventType
 from shared.seams import is_decided, seam
 from shared.session_options import Mode
@@ -77,7 +76,7 @@ class Chat(RecordingRequests):
     async def _reply(self, asked: ChatRequest, request: Request, exchange: Exchange) -> None:
         renderer = renderer_of(request.scope)
         every_s = self.settings.server.keepalive_s
-        async with PaddedReply.of(exchange, every_s, lambda error: self._refusal(renderer, error)) as reply:
+        async with PaddedReply.of(exchange, every_s, lambda error: self.counted_body(renderer, error)) as reply:
             async with self._session(asked, request) as session:
                 reply.begin_padding()
                 transcript = await transcript_of(session)
@@ -87,7 +86,7 @@ class Chat(RecordingRequests):
         self, asked: ChatRequest, request: Request, exchange: Exchange, running: Sequence[RunningModel]
     ) -> None:
         renderer = renderer_of(request.scope)
-        async with exchange.events(lambda error: frame(self._refusal(renderer, error))) as push:
+        async with exchange.events(lambda error: frame(self.counted_body(renderer, error))) as push:
             async with (
                 self._session(asked, request) as session,
                 events_and_progress(session) as events,
@@ -104,11 +103,6 @@ class Chat(RecordingRequests):
                         await push(chunks.text(added))
             transcript.warnings += session.recording_warnings
             await push(chunks.end(transcript.usage, include_usage=asked.include_usage, warned=transcript.warned))
-
-    def _refusal(self, renderer: Renderer, error: VoxtralError) -> dict[str, Any]:
-        """The body for an error after the answer has begun."""
-        self.tally.count_error(error.code)
-        return renderer.error_body(error)
 
     def _session(self, asked: ChatRequest, request: Request) -> AbstractAsyncContextManager[Session]:
         return self.recordings.file(asked.audio, asked.options, principal_of(request), strict=asked.strict)

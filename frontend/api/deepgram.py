@@ -5,9 +5,8 @@ import hashlib
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from tempfile import SpooledTemporaryFile
-from typing import Any, BinaryIO, Final, cast
+from typing import BinaryIO, Final, cast
 
-import structlog
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
@@ -20,20 +19,18 @@ from frontend.api.padding import PaddedReply
 from frontend.api.recording_requests import RecordingRequests
 from frontend.api.recording_url import MAX_BODY_BYTES, check_permitted, downloaded, url_in
 from frontend.api.responses import Answering, Exchange, counted, transcript_of, warned
-from frontend.api.upload_form import NO_ROOM_RETRY_S, bounded, media_type_of
+from frontend.api.upload_form import bounded, media_type_of, no_room
 from frontend.protocols.deepgram.parameters import flag, query_of
 from frontend.protocols.deepgram.query import recording
 from frontend.protocols.deepgram.rest import json_body
 from frontend.protocols.deepgram.results import timestamp
 from frontend.sessions.model_names import resolve
-from shared.errors import InvalidAudioError, ServerBusyError, VoxtralError
+from shared.errors import InvalidAudioError
 from shared.outgoing.client import OutgoingClient
 from shared.session_options import SessionOptions
 
 IN_MEMORY_BYTES: Final = 1 << 20
 """A larger recording is stored on disk while it is decoded."""
-
-log = structlog.get_logger(__name__)
 
 
 def router(requests: "ListenRequests") -> APIRouter:
@@ -109,12 +106,8 @@ class ListenRequests(RecordingRequests):
             asked.about["sha256"] = await self._keep(elsewhere, file, principal)
         models = await self.gateway.models()
         options = replace(asked.options, model=resolve(asked.options.model, models, asked.options.mode))
-
-        def refused(error: VoxtralError) -> dict[str, Any]:
-            self.tally.count_error(error.code)
-            return DeepgramErrors(asked.about["request_id"]).error_body(error)
-
-        async with PaddedReply.of(exchange, self.settings.server.keepalive_s, refused) as reply:
+        errors, every_s = DeepgramErrors(asked.about["request_id"]), self.settings.server.keepalive_s
+        async with PaddedReply.of(exchange, every_s, lambda error: self.counted_body(errors, error)) as reply:
             async with self.recordings.file(cast("BinaryIO", file), options, principal, strict=False) as session:
                 reply.begin_padding()
                 transcript = await transcript_of(session)
@@ -143,9 +136,7 @@ async def _stored(body: AsyncGenerator[bytes, None], file: "SpooledTemporaryFile
             try:
                 file.write(chunk)
             except OSError as error:
-                log.error("upload_not_stored", reason=str(error))
-                message = "There is no disk space for the upload."
-                raise ServerBusyError(message, retry_after_s=NO_ROOM_RETRY_S) from error
+                raise no_room(error) from error
     if not size_bytes:
         raise InvalidAudioError("The recording is empty.")
     file.seek(0)

@@ -80,8 +80,8 @@ class Renderer(ErrorRenderer, Protocol):
     @property
     def dialect(self) -> ApiDialect: ...
 
-    def error_event(self, error: VoxtralError) -> bytes:
-        """The last server-sent event of a stream that fails."""
+    def error_event(self, body: Json) -> bytes:
+        """The last server-sent event of a stream that fails; `body` is that of the error."""
 
     def transcript(self, transcript: Transcript, wanted: Format) -> Response: ...
 
@@ -114,8 +114,8 @@ class OpenAiRenderer:
     def headers(self, message: str) -> dict[str, str]:  # noqa: ARG002
         return {}
 
-    def error_event(self, error: VoxtralError) -> bytes:
-        return openai.frame(self.error_body(error))
+    def error_event(self, body: Json) -> bytes:
+        return openai.frame(body)
 
     def transcript(self, transcript: Transcript, wanted: Format) -> Response:
         if wanted.response_format == "json":
@@ -167,8 +167,8 @@ class MistralRenderer:
     def headers(self, message: str) -> dict[str, str]:  # noqa: ARG002
         return {}
 
-    def error_event(self, error: VoxtralError) -> bytes:
-        return mistral.event({**self.error_body(error), "type": "error"})
+    def error_event(self, body: Json) -> bytes:
+        return mistral.event({**body, "type": "error"})
 
     def transcript(self, transcript: Transcript, wanted: Format) -> Response:
         return JSONResponse(mistral.json_body(transcript, wanted.granularities, diarize=wanted.diarize))

@@ -4,7 +4,6 @@ OpenAI's clients and Mistral's share the first address; `transcription_request` 
 """
 
 from contextlib import AbstractAsyncContextManager
-from typing import Any
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
@@ -24,7 +23,6 @@ from frontend.sessions.model_names import resolve
 from frontend.sessions.session import Session
 from frontend.transcripts.awaited_labels import AwaitedLabels
 from frontend.transcripts.recording import Growth, Transcript
-from shared.errors import VoxtralError
 from shared.events import EventType
 
 
@@ -66,7 +64,7 @@ class Transcriber(RecordingRequests):
 
     async def _reply(self, order: Order, principal: Principal, exchange: Exchange) -> None:
         every_s = self.settings.server.keepalive_s if order.format.is_json else 0
-        async with PaddedReply.of(exchange, every_s, lambda error: self._refusal(order, error)) as reply:
+        async with PaddedReply.of(exchange, every_s, lambda error: self.counted_body(order.renderer, error)) as reply:
             async with self._session(order, principal) as session:
                 reply.begin_padding()
                 transcript = await transcript_of(session)
@@ -74,7 +72,9 @@ class Transcriber(RecordingRequests):
             await reply.send(warned(order.renderer.transcript(transcript, order.format), transcript))
 
     async def _stream(self, order: Order, principal: Principal, exchange: Exchange) -> None:
-        async with exchange.events(lambda error: self._refused(order, error)) as push:
+        async with exchange.events(
+            lambda error: order.renderer.error_event(self.counted_body(order.renderer, error))
+        ) as push:
             async with (
                 self._session(order, principal) as session,
                 events_and_progress(session) as events,
@@ -100,12 +100,3 @@ class Transcriber(RecordingRequests):
     def _session(self, order: Order, principal: Principal) -> AbstractAsyncContextManager[Session]:
         self.tally.received_bytes += order.size_bytes
         return self.recordings.file(order.audio, order.options, principal, strict=order.strict)
-
-    def _refusal(self, order: Order, error: VoxtralError) -> dict[str, Any]:
-        """The body for an error after the response has begun."""
-        self.tally.count_error(error.code)
-        return order.renderer.error_body(error)
-
-    def _refused(self, order: Order, error: VoxtralError) -> bytes:
-        self.tally.count_error(error.code)
-        return order.renderer.error_event(error)

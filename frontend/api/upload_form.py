@@ -200,7 +200,7 @@ def media_type_of(request: Request) -> str:
 async def received(request: Request, limit_bytes: int, idle_timeout_s: float) -> AsyncIterator[Form]:
     """The form of a request; its files are deleted afterwards.
 
-    Raises MediaTypeError, MessageTooLargeError, InvalidFieldError for a damaged body, IdleTimeoutError if the rest does
+    Raises MediaTypeError, MessageTooLargeError, DamagedFormError, IdleTimeoutError if the rest does
     not arrive, ServerBusyError if the disk is full, and starlette's ClientDisconnect.
     """
     media_type = media_type_of(request)
@@ -231,8 +231,13 @@ async def _parsed(parser: FormParser | FilesParser, media_type: str) -> FormData
     except MultiPartException as error:
         raise DamagedFormError(media_type, error.message) from None
     except OSError as error:
-        log.error("upload_not_stored", reason=str(error))
-        raise ServerBusyError("There is no disk space for the upload.", retry_after_s=NO_ROOM_RETRY_S) from error
+        raise no_room(error) from error
+
+
+def no_room(error: OSError) -> ServerBusyError:
+    """The error of a client whose upload cannot be stored."""
+    log.error("upload_not_stored", reason=str(error))
+    return ServerBusyError("There is no disk space for the upload.", retry_after_s=NO_ROOM_RETRY_S)
 
 
 async def bounded(request: Request, limit_bytes: int, idle_timeout_s: float) -> AsyncGenerator[bytes, None]:
