@@ -122,6 +122,10 @@ class Heartbeat:
 
 
 def lag_ms(sessions: Iterable[WorkerSession], now_ms: float) -> float:
-    """Age of the oldest audio that waits for the model; 0 if none waits. `now_ms` is wall clock."""
-    waiting = [since for session in sessions if (since := session.waiting_since_ms()) is not None]
+    """Age of the oldest audio of live sessions that waits for the model; 0 if none waits. `now_ms` is wall clock.
+
+    A recording arrives faster than it is processed, so its audio always waits.
+    """
+    live = (session for session in sessions if not session.options.recording)
+    waiting = [since for session in live if (since := session.waiting_since_ms()) is not None]
     return round(max(0.0, now_ms - min(waiting)), 1) if waiting else 0.0

@@ -20,7 +20,7 @@ WORKER_GAUGES: dict[str, tuple[str, Callable[[WorkerReport], float | None]]] = {
     "draining": ("Whether the worker is draining.", lambda worker: worker.draining),
     "load": ("Time of the longest passes (p99) divided by the audio time of each pass.", lambda worker: worker.load),
     "overloaded": ("Whether the worker rejects new sessions because of its load.", lambda worker: worker.overloaded),
-    "lag_seconds": ("Age of the oldest audio that waits for the model.", lambda worker: worker.lag_ms / 1e3),
+    "lag_seconds": ("Age of the oldest live audio that waits for the model.", lambda worker: worker.lag_ms / 1e3),
     "real_time_factor": ("Processing seconds per second of audio.", lambda worker: worker.real_time_factor),
     "batch_size": ("Mean number of sessions in a step.", lambda worker: worker.batch_size),
     "resident_memory_bytes": (

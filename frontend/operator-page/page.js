@@ -159,7 +159,7 @@ function showSessions(now) {
     { text: session.model ?? "–" },
     { text: session.recording ? "recording" : session.detached ? "live, client gone" : "live", state: session.detached ? "wait" : "" },
     { text: session.age_s === null ? "–" : duration(1000 * session.age_s), number: true },
-    { text: duration(session.lag_ms), number: true, state: session.lag_ms > 2000 ? "bad" : "" },
+    { text: session.recording ? "–" : duration(session.lag_ms), number: true, state: session.lag_ms > 2000 ? "bad" : "" },
     { text: duration(1000 * session.audio_s), number: true },
     { text: session.language ?? "–" },
   ]);

@@ -23,7 +23,7 @@ class ServedSession:
     language: str | None
     """The language of the last final, otherwise the one that the client has set."""
     lag_ms: float
-    """Age of its oldest audio that waits for the model."""
+    """Age of its oldest audio that waits for the model; 0 for a recording."""
     audio_s: float
     """Audio that the worker has read."""
     is_recording: bool

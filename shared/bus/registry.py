@@ -48,7 +48,7 @@ class WorkerReport:
     sessions: int
     draining: bool
     lag_ms: float
-    """Age of the oldest audio that waits for the model."""
+    """Age of the oldest audio of its live sessions that waits for the model."""
     real_time_factor: float
     """Seconds in the model per second of audio, over the interval since the last heartbeat."""
     batch_size: float

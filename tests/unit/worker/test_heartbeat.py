@@ -11,7 +11,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from shared.bus import keys
 from shared.bus.lua.sessions import Scripts
 from shared.bus.registry import Registry
-from shared.session_options import Mode
+from shared.session_options import Mode, SessionOptions
 from tests.unit.redis_in_memory import answered
 from tests.unit.worker.claimed_sessions import claimed
 from worker.engines.base import EngineInfo
@@ -126,3 +126,9 @@ def test_lag_is_that_of_the_audio_that_waits_longest() -> None:
     assert lag_ms([], 3000.0) == lag_ms([idle], 3000.0) == 0.0
     assert lag_ms([idle, one, other], 3000.0) == 1500.0
     assert lag_ms([other], 1000.0) == 0.0, "clocks of two machines"
+
+
+def test_recordings_have_no_lag() -> None:
+    recording = claimed(options=SessionOptions(recording=True))
+    recording.arrived(1600, 1500.0, 0.0)
+    assert lag_ms([recording], 3000.0) == 0.0
