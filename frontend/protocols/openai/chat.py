@@ -63,6 +63,7 @@ def parse_chat(message: dict[str, Any]) -> ChatRequest:
         prompt=prompt or None,
         words=False,
         partials=stream,
+        recording=True,
         model=fields.option("model"),
         max_new_tokens=_limit(message),
         temperature=fields.option("temperature"),

@@ -1,5 +1,7 @@
 """What a worker counts and measures: passes and steps, and speech that a model hears again, which is no event."""
 
+import time
+
 import orjson
 import pytest
 from structlog.testing import capture_logs
@@ -8,6 +10,7 @@ from frontend.monitoring.prometheus import prometheus_text
 from shared.errors import ModelUnavailableError
 from shared.events import Latency
 from shared.metrics.families import EVENT_LATENCY, FINAL_DELAY, FIRST_WORD, SESSION, STEP, Family
+from shared.session_options import SessionOptions
 from tests.unit.reports import report
 from tests.unit.worker.claimed_sessions import claimed
 from worker.commitment import Commitment
@@ -30,6 +33,20 @@ def test_speech_that_is_heard_again_is_logged_and_counted() -> None:
     before = session.seq
     session.take(HeardAgain(0, 1), 0, 0)
     assert session.seq == before
+
+
+@pytest.mark.parametrize("partials", [True, False])
+def test_texts_of_live_sessions_are_measured_and_those_of_recordings_are_not(partials: bool) -> None:
+    text = Final(0, "a", 0, 15_000, 16_000, 16_000, (), None, 1.0)
+    for recording, counted in ((True, 0), (False, 1)):
+        telemetry = Telemetry(model="echo")
+        session = claimed(options=SessionOptions(recording=recording, partials=partials))
+        session.arrived(16_000, time.time() * 1000, 0.0)
+        publisher = Publisher(telemetry, WorkerTraces(None, "w1"), mark=lambda _session: None)
+        publisher.publish(session, text, "s1", started_ms=time.time() * 1000, step_ms=1.0)
+        increments = telemetry.metrics.take()
+        for family in (EVENT_LATENCY, FIRST_WORD, FINAL_DELAY):
+            assert any(orjson.loads(field)[0] == family.name for field in increments) == counted
 
 
 def test_metrics_count_it() -> None:

@@ -125,6 +125,7 @@ def test_audio_comes_in_many_shapes(part: dict[str, Any]) -> None:
     asked = parse_chat(chat(part, {"type": "text", "text": "Who?"}, max_tokens=9000))
     assert (asked.audio, asked.options.mode, asked.options.prompt) == (AUDIO, Mode.UNDERSTAND, "Be brief.\nWho?")
     assert asked.options.max_new_tokens == 4096
+    assert asked.options.recording, "it counts as a recording, not as a live session"
 
 
 def test_audio_alone_is_an_instruction() -> None:
