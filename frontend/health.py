@@ -77,7 +77,7 @@ def create_app(settings: Settings, redis: Redis, operators: Operators, broker: R
         )
         return Response(text, media_type=CONTENT_TYPE_LATEST)
 
-    app.include_router(operator_api.routes(settings, redis, operators))
+    app.include_router(operator_api.routes(settings, redis, operators, broker))
     return app
 
 

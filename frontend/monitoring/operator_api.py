@@ -41,9 +41,10 @@ HEADERS: Final = {
 log = structlog.get_logger(__name__)
 
 
-def routes(settings: Settings, redis: Redis, operators: Operators) -> APIRouter:
+def routes(settings: Settings, redis: Redis, operators: Operators, broker: Redis | None) -> APIRouter:
+    """`broker` is the Redis of Celery's queues, if it is another one."""
     router = APIRouter()
-    view = OperatorView(settings, redis)
+    view = OperatorView(settings, redis, broker)
 
     @router.get("/operator/state")
     async def state(request: Request) -> Response:

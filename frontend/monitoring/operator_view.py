@@ -31,9 +31,11 @@ WORKER_FIELDS: Final = (
 
 
 class OperatorView:
-    def __init__(self, settings: Settings, redis: Redis) -> None:
+    def __init__(self, settings: Settings, redis: Redis, broker: Redis | None = None) -> None:
+        """`broker` is the Redis of Celery's queues, if it is another one."""
         self._settings = settings
         self._redis = redis
+        self._broker = broker
         self._lock = asyncio.Lock()
         self._read_at_s = float("-inf")
         self._reading: dict[str, Any] = {}
@@ -50,7 +52,7 @@ class OperatorView:
         return self._reading
 
     async def _read(self) -> dict[str, Any]:
-        snapshot = await take_snapshot(self._redis)
+        snapshot = await take_snapshot(self._redis, self._broker)
         served: dict[str, list[ServedSession]] = {}
         try:
             async with asyncio.timeout(REDIS_DEADLINE_S):

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from redis.asyncio import Redis
@@ -82,18 +82,8 @@ class Snapshot:
 
 async def take_snapshot(redis: Redis, broker: Redis | None = None) -> Snapshot:
     """`broker` is the Redis of Celery's queues, if it is another one."""
-    registry = Registry(redis, Scripts(redis))
-    started_s = time.perf_counter()
-    try:
-        async with asyncio.timeout(REDIS_DEADLINE_S):
-            refusal, workers, frontends, starting, senders = await asyncio.gather(
-                *(_refusal(redis), registry.workers(), registry.frontends(), registry.starting(), registry.senders())
-            )
-    except (RedisError, OSError):
-        return Snapshot(None, None, [], [])
-    redis_ms = (time.perf_counter() - started_s) * 1000
-    has_broker = broker is None or await _answers(broker)
-    return Snapshot(redis_ms, refusal, workers, frontends, starting, senders, has_broker)
+    snapshot, has_broker = await asyncio.gather(_snapshot_of(redis), _answers(broker))
+    return replace(snapshot, has_broker=has_broker)
 
 
 async def take_totals(redis: Redis) -> dict[bytes, bytes] | None:
@@ -105,7 +95,23 @@ async def take_totals(redis: Redis) -> dict[bytes, bytes] | None:
         return None
 
 
-async def _answers(broker: Redis) -> bool:
+async def _snapshot_of(redis: Redis) -> Snapshot:
+    registry = Registry(redis, Scripts(redis))
+    started_s = time.perf_counter()
+    try:
+        async with asyncio.timeout(REDIS_DEADLINE_S):
+            refusal, workers, frontends, starting, senders = await asyncio.gather(
+                *(_refusal(redis), registry.workers(), registry.frontends(), registry.starting(), registry.senders())
+            )
+    except (RedisError, OSError):
+        return Snapshot(None, None, [], [])
+    redis_ms = (time.perf_counter() - started_s) * 1000
+    return Snapshot(redis_ms, refusal, workers, frontends, starting, senders)
+
+
+async def _answers(broker: Redis | None) -> bool:
+    if broker is None:
+        return True
     try:
         async with asyncio.timeout(REDIS_DEADLINE_S):
             await broker.ping()

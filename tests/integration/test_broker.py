@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 
+import httpx
 import pytest
 from redis.asyncio import Redis
 
+from frontend.access.operators import Operators
 from frontend.cli.checks.check import State
 from frontend.cli.checks.service import check_broker
-from frontend.monitoring.status import take_snapshot
+from frontend.health import create_app
 from shared.bus.connect import connect_to
 from shared.config.settings import Settings
 from shared.session_options import SessionOptions
@@ -47,9 +49,12 @@ async def test_service_without_its_broker_is_not_ready_and_says_so(fleet: Fleet)
     url = f"redis://127.0.0.1:{free_ports(1)[0]}/0"
     settings = Settings(redis={"broker_url": url})
     broker = connect_to(settings.broker_at)
-    snapshot = await take_snapshot(fleet.redis, broker)
+    app = create_app(settings, fleet.redis, Operators(settings.access), broker)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as client:
+        answers = [(await client.get(path)).json() for path in ("/ready", "/status", "/operator/state")]
     await broker.aclose()
-    assert snapshot.obstacle(settings) == f"Redis at {url} (the broker) does not answer within 0.8 s."
+    obstacle = f"Redis at {url} (the broker) does not answer within 0.8 s."
+    assert [(one["status"], one["reason"]) for one in answers] == [("not_ready", obstacle)] * 3
     (check,) = await asyncio.to_thread(list, check_broker(settings))
     assert (check.name, check.state) == ("Broker", State.BROKEN)
     assert check.advice == "Check that it runs and that REDIS_BROKER_URL is correct."

@@ -15,7 +15,7 @@ from shared.errors import StartupError
 async def test_concurrent_operators_share_one_reading(monkeypatch: pytest.MonkeyPatch) -> None:
     readings = 0
 
-    async def counted(_: Redis) -> operator_view.Snapshot:
+    async def counted(*_: Redis | None) -> operator_view.Snapshot:
         nonlocal readings
         readings += 1
         await asyncio.sleep(0)  # the other operators ask meanwhile
