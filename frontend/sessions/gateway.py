@@ -57,6 +57,8 @@ MAX_STARTING: Final = 16
 a long queue of tasks it would look as if their worker had died."""
 FILE_BACKLOG_S: Final = 75.0
 """The minimum of a recording's audio that is accepted ahead: somewhat more than what a worker reads ahead."""
+NO_ROOM: Final = (ServerBusyError.code, ModelUnavailableError.code)
+"""Rejections for which a client can do nothing."""
 
 log = structlog.get_logger()
 
@@ -207,8 +209,14 @@ class Gateway:
         self, identity: SessionIdentity, options: SessionOptions, queue: Queue, principal: Principal
     ) -> Session:
         meter = await self._access.enter(principal, identity.session_id)
-        with closed_on_failure(meter):
-            return await self._open(identity, options, queue, meter)
+        try:
+            with closed_on_failure(meter):
+                return await self._open(identity, options, queue, meter)
+        except VoxtralError as error:
+            if error.code in NO_ROOM:
+                who = {"session_id": identity.session_id, "name": principal.key_name}
+                log.warning("session_rejected", **who, code=error.code, reason=error.message, model=options.model)
+            raise
 
     async def _open(self, identity: SessionIdentity, options: SessionOptions, queue: Queue, meter: Meter) -> Session:
         requested_s = time.time()

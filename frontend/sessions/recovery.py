@@ -144,12 +144,12 @@ class Recovery:
         loss = self._losses.get(session)
         if loss is None:
             loss = self._losses[session] = _Loss(now_s, now_s)
+            log.warning("session_orphaned", session_id=session.id)
         elif not self._can_wait(now_s, now_s - loss.since_s):
             session.fail(ModelUnavailableError(f"No worker took the session over within {now_s - loss.since_s:.0f} s."))
             return
         elif now_s - loss.dispatched_at_s < keys.LEASE_S:
             return
-        log.warning("session_orphaned", session_id=session.id)
         loss.dispatched_at_s = now_s
         await self._dispatch(session.id, session.options, session.queue, session.key_name)
 

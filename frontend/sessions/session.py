@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, Final, Protocol
 
 import orjson
+import structlog
 
 from frontend.access.meter import Meter
 from frontend.access.session_tokens import viewer_token
@@ -32,6 +33,8 @@ ROOM_SAMPLES: Final = SAMPLE_RATE_HZ // 10
 ACKNOWLEDGE_SAMPLES: Final = SAMPLE_RATE_HZ // 2
 """How often a client that requested it is informed how much of its audio is stored."""
 TERMINAL: Final = (EventType.DONE, EventType.ERROR)
+
+log = structlog.get_logger()
 
 
 class SessionListener(Protocol):
@@ -73,6 +76,9 @@ class Session:
         """Whether a webhook is still to get its last events when it has ended."""
         self.is_done = False
         """Set when a `done` has been read."""
+        self.error_code = ""
+        """The code of the error that ended the session, if it is known here. A takeover by another connection is
+        none."""
         self.faults: list[AudioWarning] = []
         """Those of the recording that it is fed; complete when it is done."""
         self._track = track
@@ -223,10 +229,17 @@ class Session:
         self._stop()
 
     def fail(self, error: VoxtralError) -> None:
-        """End the session from this side, with an error that is not in the log.
+        """End the session from this side, with an error that is not in the log of its events.
 
         Its `seq` follows that of the last event. It tells a client that the session is over on this connection.
         """
+        if not self.error_code:
+            self.error_code = error.code
+            name = self._meter.principal.key_name
+            log.warning("session_failed", session_id=self.id, name=name, code=error.code, reason=error.message)
+        self._end_with(error)
+
+    def _end_with(self, error: VoxtralError) -> None:
         self._follower.end_with({"type": EventType.ERROR, "session_id": self.id, **error.to_wire()})
 
     def tell(self, event: dict[str, Any]) -> None:
@@ -252,6 +265,8 @@ class Session:
             event = await anext(self._source)
             if event.wire["type"] in TERMINAL:
                 self.is_done = event.wire["type"] == EventType.DONE
+                if not self.is_done and event.wire["code"] != SessionResumedError.code:
+                    self.error_code = event.wire["code"]
                 self._stop()
             yield event
 
@@ -304,7 +319,7 @@ class Session:
 
     def _taken_over(self) -> None:
         self._meter.hand_over()
-        self.fail(SessionResumedError("The session was resumed over another connection."))
+        self._end_with(SessionResumedError("The session was resumed over another connection."))
 
     def _revoke(self, error: VoxtralError) -> None:
         self._listener.on_revoked(self, error)

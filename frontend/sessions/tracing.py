@@ -44,7 +44,7 @@ class SessionTraces:
         try:
             yield
         except VoxtralError as error:
-            code = error.code
+            session.error_code = code = error.code
             raise
         finally:
             if self._traces is not None:
@@ -63,10 +63,9 @@ class SessionTraces:
             "voxtral.audio_s": session.audio_received_samples / SAMPLE_RATE_HZ,
             "voxtral.done": session.is_done,
         }
-        if hold.is_first:
-            self._traces.record(session.id, ROOT, hold.began_s, time.time(), about, unique=ROOT)
-        else:
-            self._traces.record(session.id, "resumed", hold.began_s, time.time(), about, parent=ROOT)
+        name, unique, parent = (ROOT, ROOT, "") if hold.is_first else ("resumed", "", ROOT)
+        now_s, code = time.time(), session.error_code
+        self._traces.record(session.id, name, hold.began_s, now_s, about, unique=unique, parent=parent, error=code)
 
     def close(self) -> None:
         """Export what is left; blocks."""

@@ -14,6 +14,7 @@ from frontend.sessions.gateway import Gateway
 from frontend.sessions.placement import Placement
 from frontend.sessions.recovery import Recovery
 from frontend.sessions.session import Session
+from frontend.sessions.tracing import SessionTraces
 from frontend.sessions.voices import Voices
 from shared.bus import keys
 from shared.bus.attachment import Attachment
@@ -70,7 +71,7 @@ class MemoryBus:
         self.attach_turns: list[int] = []
         """After how many turns of the loop the next connections learn that they have a session; then at once."""
 
-    def gateway(self, settings: Settings) -> Gateway:
+    def gateway(self, settings: Settings, traces: SessionTraces | None = None) -> Gateway:
         placement = Placement(self)
         sessions: dict[str, Session] = {}
         return Gateway(
@@ -87,6 +88,7 @@ class MemoryBus:
                 self.redis, sessions, self.dispatch, settings.session.claim_timeout_s, starting=self.starting
             ),
             erasure=self,
+            traces=traces,
             voices=Voices(self.redis, Decoders(1, 1.0), placement),
         )
 

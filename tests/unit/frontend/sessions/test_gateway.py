@@ -4,9 +4,12 @@ import asyncio
 from typing import NoReturn
 
 import pytest
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from redis.exceptions import TimeoutError as RedisTimeoutError
+from structlog.testing import capture_logs
 
 from frontend.access.session_tokens import identity_of
+from frontend.sessions.tracing import SessionTraces
 from shared.config.settings import Settings
 from shared.errors import (
     InvalidFieldError,
@@ -21,6 +24,7 @@ from shared.errors import (
 )
 from shared.events import SAMPLE_RATE_HZ
 from shared.session_options import SessionOptions
+from shared.tracing import ROOT, Traces
 from tests.unit.clock import clocked
 from tests.unit.frontend.memory_bus import MODEL, MemoryBus
 
@@ -132,9 +136,38 @@ async def test_a_live_session_is_refused_at_once_when_every_slot_is_taken() -> N
     gateway = MemoryBus(slots=1).gateway(SETTINGS)
     await gateway.open(SessionOptions())
     began_s = asyncio.get_running_loop().time()
-    with pytest.raises(ServerBusyError):
+    with capture_logs() as logs, pytest.raises(ServerBusyError):
         await gateway.open(SessionOptions())
     assert asyncio.get_running_loop().time() == began_s
+    assert [(log["event"], log["code"]) for log in logs] == [("session_rejected", "server_busy")]
+
+
+@clocked
+async def test_the_span_of_a_session_has_the_code_of_its_error() -> None:
+    exporter = InMemorySpanExporter()
+    traces = Traces(exporter, process="web", sample_ratio=1.0)
+    bus = MemoryBus()
+    gateway = bus.gateway(SETTINGS, SessionTraces(traces))
+    failed, ended, other, done = [await gateway.open(SessionOptions()) for _ in range(4)]
+    with capture_logs() as logs:
+        for _ in range(2):
+            failed.fail(ModelUnavailableError("No worker took the session over within 10 s."))
+    bus.say(ended.id, "error", code="idle_timeout", message="No audio.")
+    bus.say(done.id, "done")
+    later = await gateway.resume(other.id, other.resume_token, 1)
+    for session in (failed, ended, other, done):
+        [_ async for _ in session.events()]
+    later.detach()
+    traces.close()
+    codes = {
+        span.attributes["voxtral.session_id"]: span.status.description
+        for span in exporter.get_finished_spans()
+        if span.name == ROOT
+    }
+    assert codes == {failed.id: "model_unavailable", ended.id: "idle_timeout", other.id: None, done.id: None}
+    assert [(log["event"], log["session_id"], log["code"]) for log in logs] == [
+        ("session_failed", failed.id, "model_unavailable")
+    ]
 
 
 @clocked

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
+from structlog.testing import capture_logs
 
 from frontend.sessions.recovery import EXPIRED, START_S, Recovery
 from frontend.sessions.session import Session
@@ -117,8 +118,10 @@ async def test_session_without_owner_is_dispatched_again_after_each_lease(fronte
 async def test_session_that_no_worker_takes_over_ends(frontend: Frontend) -> None:
     held = frontend.hold("s1", state="live")
     frontend.lapse("s1")
-    await frontend.pass_s(QUIET_S + 0.1)
-    await frontend.pass_s(GIVE_UP_S + 0.1)
+    with capture_logs() as logs:
+        for seconds in (QUIET_S + 0.1, GIVE_UP_S / 2, GIVE_UP_S / 2 + 0.1, 1.0):
+            await frontend.pass_s(seconds)
+    assert [(log["event"], log["session_id"]) for log in logs] == [("session_orphaned", "s1"), ("session_failed", "s1")]
     assert await held.last_event() == {
         "type": "error",
         "session_id": "s1",
