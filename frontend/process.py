@@ -118,6 +118,7 @@ class FrontendProcess:
             "disk-watch": self._disk_watch.run(),
             "viewers": self.viewers.run(),
             "heartbeat": self.tally.beat(Registry(self._redis, Scripts(self._redis))),
+            "loop-delay": self.tally.loop_delay.run(),
             "totals": self._totals.run(),
             "access": self.access.run(),
             "decoders": self._decoders.run(),

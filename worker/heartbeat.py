@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 
 from shared.bus import keys
 from shared.bus.registry import Registry, WorkerReport
+from shared.event_loop_delay import EventLoopDelay
 from shared.process import resources, rss_bytes
 from shared.protocol import OWN
 from shared.version import VERSION
@@ -37,6 +38,7 @@ class Heartbeat:
         gpu_memory: Callable[[], GpuMemory],
         speaker_model: str = "",
         second: SecondPass | None = None,
+        loop_delay: EventLoopDelay | None = None,
     ) -> None:
         self._registry = registry
         self._worker_id = worker_id
@@ -46,6 +48,7 @@ class Heartbeat:
         self._gpu_memory = gpu_memory
         self._speaker_model = speaker_model
         self._second = second
+        self._loop_delay = loop_delay or EventLoopDelay()
         self._started_at = time.time()
         self._announced = asyncio.Event()
         self.draining = False
@@ -117,6 +120,7 @@ class Heartbeat:
             speaker_model=self._speaker_model,
             protocol=OWN,
             resources=resources(),
+            event_loop_delay_ms=self._loop_delay.longest_ms,
             slots_used=sum(session.slots for session in self._sessions.values()),
         )
 

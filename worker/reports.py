@@ -9,6 +9,7 @@ from redis.exceptions import RedisError
 
 from shared.bus.registry import Registry
 from shared.bus.totals import TotalsWriter
+from shared.event_loop_delay import EventLoopDelay
 from worker.gpu_memory import GpuMemory
 from worker.heartbeat import Heartbeat
 from worker.redis_clients import RedisClients
@@ -29,6 +30,7 @@ class Reports:
         gpu_memory: Callable[[], GpuMemory],
         second: SecondPass | None,
     ) -> None:
+        self._loop_delay = EventLoopDelay()
         self._heartbeat = Heartbeat(
             registry=Registry(clients.redis, clients.scripts),
             worker_id=state.worker_id,
@@ -38,13 +40,19 @@ class Reports:
             gpu_memory=gpu_memory,
             speaker_model=model_name(state.settings.speakers.model_path),
             second=second,
+            loop_delay=self._loop_delay,
         )
         self._served = ServedReports(clients.redis, state.worker_id, state.sessions)
         self._totals = TotalsWriter(clients.redis, state.telemetry.metrics)
 
     def loops(self) -> dict[str, Coroutine[Any, Any, None]]:
         """What must run, by name, until it is cancelled."""
-        return {"heartbeat": self._heartbeat.run(), "served": self._served.run(), "totals": self._totals.run()}
+        return {
+            "heartbeat": self._heartbeat.run(),
+            "served": self._served.run(),
+            "totals": self._totals.run(),
+            "loop-delay": self._loop_delay.run(),
+        }
 
     @property
     def draining(self) -> bool:

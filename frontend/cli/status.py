@@ -142,9 +142,11 @@ def _processes(answer: dict[str, Any]) -> Table:
         )
         load = f"load {worker['load']:.0%}, " if worker.get("load") else ""
         load += f"real-time factor {worker['real_time_factor']:.2f}, lag {worker['lag_ms']:.0f} ms"
+        load += f", event loop delay {worker.get('event_loop_delay_ms', 0.0):.0f} ms"
         table.add_row(f"worker {worker['id']}", worker["version"], slots, _memory(worker), load)
     for frontend in answer["frontends"]:
-        load = f"{frontend['connections']} connections"
+        delay_ms = frontend.get("event_loop_delay_ms", 0.0)
+        load = f"{frontend['connections']} connections, event loop delay {delay_ms:.0f} ms"
         name = f"{frontend['kind']} {frontend['id']}"
         table.add_row(name, frontend["version"], str(frontend["sessions"]), _memory(frontend), load)
     return table

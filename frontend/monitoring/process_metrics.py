@@ -1,4 +1,5 @@
-"""The standard metrics of processes (`process_…`), of every process of the service, by its id and kind."""
+"""The standard metrics of processes (`process_…`), of every process of the service, by its id and kind; and the delay
+of the event loop of those that live audio and text pass through."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,11 +11,13 @@ from prometheus_client.metrics_core import Metric
 from shared.bus.registry import FrontendReport, SenderReport, WorkerReport
 
 CPU: Final = ("process_cpu_seconds", "User and system CPU time.")
+LOOP_DELAY: Final = "voxtral_event_loop_delay_seconds"
 GAUGES: Final = {
     "process_resident_memory_bytes": "Resident memory.",
     "process_virtual_memory_bytes": "Virtual memory.",
     "process_open_fds": "Open file descriptors.",
     "process_max_fds": "Limit for open file descriptors.",
+    LOOP_DELAY: "The longest delay of the event loop in the last minute.",
 }
 LABELS: Final = ("process", "kind")
 _KINDS: Final[dict[type, str]] = {WorkerReport: "worker", SenderReport: "webhooks"}
@@ -22,7 +25,7 @@ _KINDS: Final[dict[type, str]] = {WorkerReport: "worker", SenderReport: "webhook
 
 @dataclass(frozen=True, slots=True)
 class ProcessUse:
-    """What one process uses, by the names of `shared.process.resources`."""
+    """What one process uses, by the names of `shared.process.resources`, and the delay of its event loop."""
 
     id: str
     kind: str
@@ -33,7 +36,8 @@ class ProcessUse:
     @classmethod
     def of(cls, report: WorkerReport | FrontendReport | SenderReport) -> Self:
         kind = report.kind if isinstance(report, FrontendReport) else _KINDS[type(report)]
-        return cls(report.id, kind, report.started_at, report.resources)
+        delay = {} if isinstance(report, SenderReport) else {LOOP_DELAY: report.event_loop_delay_ms / 1e3}
+        return cls(report.id, kind, report.started_at, report.resources | delay)
 
 
 def process_metrics(uses: Sequence[ProcessUse]) -> Iterator[Metric]:

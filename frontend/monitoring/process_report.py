@@ -15,6 +15,7 @@ from frontend.sessions.gateway import Gateway
 from shared.bus import keys
 from shared.bus.registry import FrontendReport, Registry, process_id
 from shared.errors import ServerBusyError
+from shared.event_loop_delay import EventLoopDelay
 from shared.metrics.families import ERRORS
 from shared.metrics.metrics import Metrics
 from shared.process import resources, rss_bytes
@@ -35,6 +36,7 @@ class Tally:
         self._id = process_id()
         self._started_at = time.time()
         self._errors: Counter[str] = Counter()
+        self.loop_delay = EventLoopDelay()
         self.connected_clients = 0
         self.received_bytes = 0
         """Audio in the encoding that clients sent."""
@@ -82,4 +84,5 @@ class Tally:
             errors=dict(self._errors),
             protocol=OWN,
             resources=resources(),
+            event_loop_delay_ms=self.loop_delay.longest_ms,
         )

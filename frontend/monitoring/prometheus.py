@@ -31,6 +31,12 @@ WORKER_GAUGES: dict[str, tuple[str, Callable[[WorkerReport], float | None]]] = {
     "gpu_memory_used_bytes": ("Memory in use on the worker's GPU.", lambda worker: worker.gpu_memory_used_bytes),
     "gpu_memory_total_bytes": ("Total memory of the worker's GPU.", lambda worker: worker.gpu_memory_total_bytes),
 }
+FRONTEND_GAUGES: dict[str, tuple[str, Callable[[FrontendReport], float]]] = {
+    "connections": ("Open client connections.", lambda frontend: frontend.connections),
+    "sessions": ("Open sessions.", lambda frontend: frontend.sessions),
+    "viewers": ("Connected caption viewers.", lambda frontend: frontend.viewers),
+    "resident_memory_bytes": (OLD + "see process_resident_memory_bytes.", lambda frontend: frontend.rss_bytes),
+}
 
 
 def prometheus_text(
@@ -142,23 +148,18 @@ def _of_worker_times(workers: Sequence[WorkerReport]) -> Iterable[Metric]:
 
 def _of_frontends(frontends: Sequence[FrontendReport]) -> Iterable[Metric]:
     labels = ["frontend", "kind"]
-    connections = GaugeMetricFamily("voxtral_frontend_connections", "Open client connections.", labels=labels)
-    open_sessions = GaugeMetricFamily("voxtral_frontend_sessions", "Open sessions.", labels=labels)
-    viewers = GaugeMetricFamily("voxtral_frontend_viewers", "Connected caption viewers.", labels=labels)
-    memory = GaugeMetricFamily(
-        "voxtral_frontend_resident_memory_bytes", OLD + "see process_resident_memory_bytes.", labels=labels
-    )
+    for name, (help_text, value) in FRONTEND_GAUGES.items():
+        gauge = GaugeMetricFamily(f"voxtral_frontend_{name}", help_text, labels=labels)
+        for frontend in frontends:
+            gauge.add_metric([frontend.id, frontend.kind], value(frontend))
+        yield gauge
     sessions = CounterMetricFamily("voxtral_frontend_sessions_opened", "Sessions opened.", labels=labels)
     received = CounterMetricFamily("voxtral_frontend_received_bytes", "Audio received, as encoded.", labels=labels)
     for frontend in frontends:
         who = [frontend.id, frontend.kind]
-        connections.add_metric(who, frontend.connections)
-        open_sessions.add_metric(who, frontend.sessions)
-        viewers.add_metric(who, frontend.viewers)
-        memory.add_metric(who, frontend.rss_bytes)
         sessions.add_metric(who, frontend.sessions_total)
         received.add_metric(who, frontend.received_bytes_total)
-    yield from (connections, open_sessions, viewers, memory, sessions, received, _errors("frontend", frontends))
+    yield from (sessions, received, _errors("frontend", frontends))
 
 
 def _of_webhooks(senders: Sequence[SenderReport]) -> Iterable[Metric]:

@@ -159,6 +159,9 @@ def full_status(snapshot: Snapshot, settings: Settings) -> dict[str, Any]:
         "connections": sum(frontend.connections for frontend in frontends),
         "viewers": sum(frontend.viewers for frontend in frontends),
         "lag_ms": max((worker.lag_ms for worker in workers), default=0.0),
+        "event_loop_delay_ms": max(
+            [*(one.event_loop_delay_ms for one in workers), *(one.event_loop_delay_ms for one in frontends), 0.0]
+        ),
         "latency_ms": {
             stage: asdict(_worst(worker.latency[stage] for worker in workers if stage in worker.latency))
             for stage in sorted({stage for worker in workers for stage in worker.latency})

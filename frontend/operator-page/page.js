@@ -93,6 +93,7 @@ function show(now) {
     ["Connections", String(now.connections)],
     ["Viewers", String(now.viewers)],
     ["Largest lag", duration(now.lag_ms)],
+    ["Event loop delay", duration(now.event_loop_delay_ms)],
     ["Redis", now.redis_ms === null ? "no answer" : `${now.redis_ms.toFixed(1)} ms`],
   ]);
   for (const name of Object.keys(LATENCIES)) {

@@ -86,6 +86,8 @@ class WorkerReport:
     """The protocol that it reads and writes; older processes without protocol numbers do not report it."""
     resources: dict[str, float] = field(default_factory=dict)
     """What `shared.process.resources` measures; older processes do not report it."""
+    event_loop_delay_ms: float = 0.0
+    """The longest delay of its event loop in the last minute."""
 
     @property
     def slots_taken(self) -> int:
@@ -124,6 +126,8 @@ class FrontendReport:
     """Number of errors by wire code, since the start."""
     protocol: Protocol = UNNUMBERED
     resources: dict[str, float] = field(default_factory=dict)
+    event_loop_delay_ms: float = 0.0
+    """The longest delay of its event loop in the last minute."""
 
 
 @dataclass(frozen=True, slots=True)

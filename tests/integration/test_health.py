@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import time
 import urllib.error
@@ -101,6 +102,16 @@ def test_metrics_are_prometheus_text(stack: Stack) -> None:
     assert any(line.startswith("voxtral_worker_slots{") and line.endswith(" 32.0") for line in lines)
     assert any(line.startswith("voxtral_latency_seconds{") and 'stage="total"' in line for line in lines)
     assert any(line.startswith("voxtral_frontend_connections{") and 'kind="tcp"' in line for line in lines)
+
+
+def test_event_loops_of_workers_and_frontends_are_measured(stack: Stack) -> None:
+    def measured() -> set[str]:
+        with urllib.request.urlopen(f"{stack.health_url}/metrics", timeout=limit_s(2)) as response:
+            text = response.read().decode()
+        delays = re.findall(r'^voxtral_event_loop_delay_seconds{kind="(\w+)",.*} (.*)$', text, re.MULTILINE)
+        return {kind for kind, delay_s in delays if float(delay_s) > 0}
+
+    wait_until(lambda: measured() == {"worker", "websocket", "tcp", "web"}, "each loop has been late once", 30)
 
 
 def test_ready_names_the_missing_worker(bare_stack: Stack) -> None:

@@ -32,6 +32,16 @@ class _Loop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._clock.now_s
 
+    def pass_s(self, seconds: float) -> None:
+        self._clock.now_s += seconds
+
+
+def block(seconds: float) -> None:
+    """The running task of a test with this clock keeps its event loop busy for so long."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, _Loop)
+    loop.pass_s(seconds)
+
 
 def clocked(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
     """Runs an asynchronous test on a loop with such a clock, which `time.monotonic` returns too."""

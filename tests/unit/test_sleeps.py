@@ -22,6 +22,7 @@ MEANT: Final = {
     "unit/frontend/decoding/test_live.py": (2, "on a virtual clock"),
     "unit/frontend/sessions/test_gateway.py": (2, "on a virtual clock"),
     "unit/frontend/sessions/test_session.py": (1, "on a virtual clock"),
+    "unit/shared/test_event_loop_delay.py": (2, "on a virtual clock"),
     "unit/shared/test_tasks.py": (2, "of tasks that are cancelled"),
 }
 """How many sleeps of a file stand for time that passes outside, and why.

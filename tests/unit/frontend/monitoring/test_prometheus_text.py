@@ -88,13 +88,15 @@ def test_slots_of_a_model_over_its_workers() -> None:
 
 
 def test_process_metrics_have_the_id_and_the_kind() -> None:
-    worker = report("m", 0, resources={"process_cpu_seconds": 1.5, "process_open_fds": 7}, started_at=5.0)
+    used = {"process_cpu_seconds": 1.5, "process_open_fds": 7}
+    worker = report("m", 0, resources=used, started_at=5.0, event_loop_delay_ms=250.0)
     older = report("n", 0)
     found = samples(prometheus_text([worker, older], [], redis_up=True, ready=True))
     labels = (("kind", "worker"), ("process", "m-0"))
     assert found["process_cpu_seconds_total", labels] == 1.5
     assert found["process_open_fds", labels] == 7
     assert found["process_start_time_seconds", labels] == 5.0
+    assert found["voxtral_event_loop_delay_seconds", labels] == 0.25
     assert ("process_cpu_seconds_total", (("kind", "worker"), ("process", "n-0"))) not in found
 
 
