@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import orjson
+import structlog
 
 from frontend.access.guard import Guard
 from frontend.connections import one_shot
@@ -38,11 +39,14 @@ from shared.config.settings import Settings
 from shared.errors import MessageTooLargeError, VoxtralError
 from shared.events import EventType
 from shared.incidents import incident
+from shared.metrics.families import CLIENTS_STALLED
 from shared.session_options import SessionOptions
 from shared.tasks import end_all
 
 VIEWERS_MAY_COME: Final = "voxtral.session"
 SERVICE_RESTART: Final = Hangup(1012, "server stops")
+
+log = structlog.get_logger(__name__)
 
 
 class HangupError(Exception):
@@ -87,7 +91,8 @@ class Connection:
         self._max_connections = parts.settings.server.max_connections
         self._tells_viewer_token = tells_viewer_token
         self._at_end = at_end
-        self._patience = Patience(transport, max(parts.settings.session.idle_timeout_s, dialect.quiet_s))
+        idle_timeout_s = max(parts.settings.session.idle_timeout_s, dialect.quiet_s)
+        self._patience = Patience(transport, idle_timeout_s, self._note_stalled)
         self._tasks = asyncio.TaskGroup()
         self._live: LiveSession | None = None
         self._ahead: asyncio.Task[Message | None] | None = None
@@ -122,6 +127,10 @@ class Connection:
 
     def _is_finishing(self) -> bool:
         return self._live is not None and self._live.is_finishing
+
+    def _note_stalled(self, after_s: float) -> None:
+        self._tally.metrics.counter(CLIENTS_STALLED).add()
+        log.warning("client_stalled", session_id=self._session_id, after_s=round(after_s, 1))
 
     @property
     def _session_id(self) -> str | None:
@@ -198,6 +207,8 @@ class Connection:
                     await self._obey(self._dialect.render(event))
                 except VoxtralError as error:
                     await self._refuse(error, None)
+                if event.arrived_s is not None:
+                    self._tally.observe_delivery(event.arrived_s)
         except (DisconnectedError, HangupError, VoxtralError):
             raise
         except Exception as error:  # noqa: BLE001 -- as in _attempt

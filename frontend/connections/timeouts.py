@@ -17,8 +17,10 @@ INTERVAL_S: Final = 2.0
 class Patience:
     """Records since when a connection waits for its client. Everything that is sent to the client passes through it."""
 
-    def __init__(self, transport: Transport, idle_timeout_s: float) -> None:
+    def __init__(self, transport: Transport, idle_timeout_s: float, on_stalled: Callable[[float], None]) -> None:
+        """`on_stalled` is called with the time for which the client has not read when it is disconnected for that."""
         self._transport = transport
+        self._on_stalled = on_stalled
         self._idle_timeout_s = idle_timeout_s
         self._listening_since_s: float | None = None
         self._sending_since_s: float | None = None
@@ -50,6 +52,7 @@ class Patience:
             await asyncio.sleep(min(INTERVAL_S, self._idle_timeout_s / 8))
             now_s = time.monotonic()
             if self._sending_since_s is not None and now_s - self._sending_since_s > SEND_STALL_S:
+                self._on_stalled(now_s - self._sending_since_s)
                 self._transport.abort()
                 raise DisconnectedError
             if excused():

@@ -16,7 +16,7 @@ from shared.bus import keys
 from shared.bus.registry import FrontendReport, Registry, process_id
 from shared.errors import ServerBusyError
 from shared.event_loop_delay import EventLoopDelay
-from shared.metrics.families import ERRORS
+from shared.metrics.families import DELIVERY, ERRORS
 from shared.metrics.metrics import Metrics
 from shared.process import resources, rss_bytes
 from shared.protocol import OWN
@@ -35,6 +35,7 @@ class Tally:
         self._viewers = viewers
         self._id = process_id()
         self._started_at = time.time()
+        self._delivery = metrics.histogram(DELIVERY)
         self._errors: Counter[str] = Counter()
         self.loop_delay = EventLoopDelay()
         self.connected_clients = 0
@@ -59,6 +60,10 @@ class Tally:
         """Count an error that was sent to a client."""
         self._errors[code] += 1
         self.metrics.counter(ERRORS, code).add()
+
+    def observe_delivery(self, arrived_s: float) -> None:
+        """An event that arrived at this monotonic time has been sent to its client."""
+        self._delivery.observe(time.monotonic() - arrived_s)
 
     async def beat(self, registry: Registry) -> None:
         """The heartbeat's loop; runs until cancelled."""

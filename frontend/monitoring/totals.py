@@ -11,7 +11,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.utils import floatToGoString
 
 from shared.errors import VoxtralError
-from shared.metrics.families import DELIVERY_RESULTS, ERRORS, FAMILIES, WEBHOOK_DELIVERIES, Family
+from shared.metrics.families import CLIENTS_STALLED, DELIVERY_RESULTS, ERRORS, FAMILIES, WEBHOOK_DELIVERIES, Family
 from shared.metrics.metrics import INFINITE, SUM
 
 Place = float | str
@@ -27,6 +27,7 @@ def families_of(totals: dict[bytes, float] | None) -> Iterator[Metric]:
         for code in sorted(_error_codes()):
             # A counter that begins above zero has not increased for Prometheus: the first error would raise no alert.
             found[ERRORS.name].setdefault((code,), {VALUE: 0.0})
+        found[CLIENTS_STALLED.name].setdefault((), {VALUE: 0.0})
         for result in DELIVERY_RESULTS:
             found[WEBHOOK_DELIVERIES.name].setdefault((result,), {VALUE: 0.0})
     for family in FAMILIES:

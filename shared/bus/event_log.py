@@ -48,6 +48,8 @@ class LoggedEvent:
 
     raw: bytes
     wire: dict[str, Any]
+    arrived_s: float | None = None
+    """When it was published to its follower, by the follower's clock; None if it was not."""
 
     @property
     def type(self) -> str:
@@ -63,7 +65,8 @@ class Follower:
         self._redis = redis
         self._clock = clock
         self.session_id = session_id
-        self._queue: deque[bytes] = deque()
+        self._queue: deque[tuple[bytes, float]] = deque()
+        """Events, and when they arrived."""
         self._arrived = asyncio.Event()
         self._must_fill = after_seq > 0
         self._after_seq = after_seq
@@ -116,7 +119,7 @@ class Follower:
         if len(self._queue) >= QUEUE_MAX:
             self._queue.clear()
             self._must_fill = True
-        self._queue.append(payload)
+        self._queue.append((payload, self._heard_at_s))
         self._arrived.set()
 
     def progress(self, consumed_samples: int) -> None:
@@ -153,7 +156,7 @@ class Follower:
                 async for event in self._missed():
                     yield event
             while self._queue:
-                event = parsed(self._queue.popleft())
+                event = parsed(*self._queue.popleft())
                 seq = event.wire["seq"]
                 if seq > self._after_seq + 1:
                     async for missed in self._missed(before_seq=seq):
@@ -365,6 +368,6 @@ def _channel_of(follower: Follower) -> bytes:
     return keys.channel(follower.session_id).encode()
 
 
-def parsed(raw: bytes) -> LoggedEvent:
+def parsed(raw: bytes, arrived_s: float | None = None) -> LoggedEvent:
     """Parse an event of the log or the channel."""
-    return LoggedEvent(raw, orjson.loads(raw))
+    return LoggedEvent(raw, orjson.loads(raw), arrived_s)

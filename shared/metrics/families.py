@@ -65,6 +65,15 @@ REVISIONS: Final = Family(
     "Finals for the second model, by outcome: revised, unchanged, or dropped because too many waited or it failed.",
     ("model", "outcome"),
 )
+DELIVERY: Final = Family(
+    "voxtral_event_delivery_seconds",
+    "From the arrival of an event at its frontend to the socket of its client.",
+    (),
+    _LATENCY_S,
+)
+CLIENTS_STALLED: Final = Family(
+    "voxtral_clients_stalled", "Clients that were disconnected because they did not read for 10 s.", ()
+)
 ERRORS: Final = Family("voxtral_errors", "Errors that clients received, by code.", ("code",))
 AUDIO: Final = Family("voxtral_audio_seconds", "Audio accepted from clients, by the name of their API key.", ("key",))
 HTTP_REQUESTS: Final = Family(
@@ -90,6 +99,6 @@ WEBHOOK_DELAY: Final = Family(
     _DELIVERY_S,
 )
 FAMILIES: Final = (
-    *(EVENT_LATENCY, STEP, FIRST_WORD, FINAL_DELAY, SESSION, UPLOAD_RATE),
+    *(EVENT_LATENCY, STEP, FIRST_WORD, FINAL_DELAY, DELIVERY, CLIENTS_STALLED, SESSION, UPLOAD_RATE),
     *(REVISIONS, ERRORS, AUDIO, HTTP_REQUESTS, HTTP_DURATION, WEBHOOK_DELIVERIES, WEBHOOK_DELAY),
 )

@@ -19,6 +19,7 @@ MEANT: Final = {
     "plugins/pipecat_stt.py": (1, "somebody speaks"),
     "unit/frontend/connections/test_changes.py": (1, "on a virtual clock"),
     "unit/frontend/connections/test_connection.py": (5, "on a virtual clock"),
+    "unit/frontend/connections/test_delivery.py": (1, "on a virtual clock"),
     "unit/frontend/decoding/test_live.py": (2, "on a virtual clock"),
     "unit/frontend/sessions/test_gateway.py": (2, "on a virtual clock"),
     "unit/frontend/sessions/test_session.py": (1, "on a virtual clock"),

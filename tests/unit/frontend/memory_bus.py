@@ -1,6 +1,7 @@
 """Stands for Redis and one worker, in memory: a gateway works on it without a process or a socket."""
 
 import asyncio
+import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
@@ -131,7 +132,7 @@ class MemoryBus:
         return True
 
     async def follow(self, session_id: str, after_seq: int = 0) -> Follower:
-        follower = Follower(self.redis, session_id, after_seq)
+        follower = Follower(self.redis, session_id, after_seq, time.monotonic)
         self.held[session_id].followers.append(follower)
         return follower
 

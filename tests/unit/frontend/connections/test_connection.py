@@ -254,16 +254,6 @@ async def test_a_client_that_waits_for_text_without_ending_its_audio_gets_it() -
 
 
 @clocked
-async def test_a_client_that_does_not_read_is_dropped() -> None:
-    served = Served()
-    serving = served.native()
-    served.transport.reads.clear()
-    served.transport.say('{"type": "ping"}')
-    await serving
-    assert (served.transport.gone, served.transport.sent) == (True, [])
-
-
-@clocked
 async def test_one_rejected_message_leaves_the_connection_open() -> None:
     served = Served()
     serving = served.native()
