@@ -118,6 +118,9 @@ def _summary(answer: dict[str, Any]) -> Group:
     for reason in sorted({worker.get("model_reason", "") for worker in answer["workers"]} - {""}):
         table.add_row("", reason)
     table.add_row("Sessions", f"{answer['sessions']} ({answer['slots_free']} of {answer['slots']} slots free)")
+    for count, what in ((answer.get("waiting"), "wait for a slot"), (answer.get("orphaned"), "have no worker")):
+        if count:
+            table.add_row("", Text(f"{count} {what}", "bold red"))
     for reason in sorted({worker.get("slots_reason", "") for worker in answer["workers"]} - {""}):
         table.add_row("", f"Slots of a worker: {reason}.")
     table.add_row("Connections", str(answer["connections"]))

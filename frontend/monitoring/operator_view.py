@@ -23,7 +23,7 @@ GONE_S: Final = 300.0
 """How long a worker stays on the page after its heartbeat has stopped without a drain."""
 MAX_GONE: Final = 20
 SHARED: Final = (
-    *("status", "reason", "version", "slots", "slots_free", "connections", "viewers"),
+    *("status", "reason", "version", "slots", "slots_free", "waiting", "orphaned", "connections", "viewers"),
     *("lag_ms", "latency_ms", "event_loop_delay_ms"),
 )
 """What the state has in common with `/status`."""

@@ -86,6 +86,8 @@ class Tally:
             sessions_total=self._gateway.opened_total,
             rss_bytes=rss_bytes(),
             viewers=len(self._viewers),
+            waiting=self._gateway.waiting,
+            orphaned=self._gateway.orphaned,
             errors=dict(self._errors),
             protocol=OWN,
             resources=resources(),

@@ -156,6 +156,8 @@ def full_status(snapshot: Snapshot, settings: Settings) -> dict[str, Any]:
         "slots": snapshot.slots,
         "slots_free": snapshot.slots_free,
         "sessions": sum(worker.sessions for worker in workers),
+        "waiting": sum(frontend.waiting for frontend in frontends),
+        "orphaned": sum(frontend.orphaned for frontend in frontends),
         "connections": sum(frontend.connections for frontend in frontends),
         "viewers": sum(frontend.viewers for frontend in frontends),
         "lag_ms": max((worker.lag_ms for worker in workers), default=0.0),

@@ -90,6 +90,8 @@ function show(now) {
   showFigures(byId("figures"), [
     ["Sessions", String(now.sessions_total)],
     ["Slots free", `${now.slots_free} of ${now.slots}`],
+    ["Waiting for a slot", String(now.waiting)],
+    ["Without a worker", String(now.orphaned)],
     ["Connections", String(now.connections)],
     ["Viewers", String(now.viewers)],
     ["Largest lag", duration(now.lag_ms)],
@@ -165,7 +167,7 @@ function showSessions(now) {
     { text: session.language ?? "–" },
   ]);
   const headings = ["Session", ...(now.can_change ? ["End"] : []), "Key", "Model", "Kind", "#Age", "#Lag", "#Audio", "Language"];
-  showTable(byId("sessions"), headings, rows, "No sessions.");
+  showTable(byId("sessions"), headings, rows, now.orphaned ? "No worker serves a session." : "No sessions.");
 }
 
 /**

@@ -7,7 +7,7 @@
  *   draining: boolean, overloaded: boolean, lag_ms: number, rss_bytes: number, gpu_memory_used_bytes: number | null,
  *   gpu_memory_total_bytes: number | null, step_ms: {p50: number, p99: number}, gone_s: number | null}} Worker
  * @typedef {{status: string, reason: string | null, version: string, slots: number, slots_free: number,
- *   connections: number, viewers: number, lag_ms: number, event_loop_delay_ms: number,
+ *   waiting: number, orphaned: number, connections: number, viewers: number, lag_ms: number, event_loop_delay_ms: number,
  *   redis_ms: number | null, can_change: boolean,
  *   latency_ms: Record<string, {p50: number, p95: number, p99: number}>,
  *   errors: {frontends: Record<string, number>, workers: Record<string, number>},

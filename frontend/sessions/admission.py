@@ -43,6 +43,9 @@ class WaitingLine:
             free -= others
         return free
 
+    def __len__(self) -> int:
+        return len(self._wanted)
+
     def leave(self, session_id: str) -> None:
         self._wanted.pop(session_id, None)
 
@@ -55,6 +58,11 @@ class Admission:
         self._placement = placement
         self._claim_timeout_s = claim_timeout_s
         self._line = WaitingLine()
+
+    @property
+    def waiting(self) -> int:
+        """Recordings that wait for a slot."""
+        return len(self._line)
 
     async def admit(
         self, session_id: str, resume_token: str, options: SessionOptions, *, waits: bool, key_name: str = ""

@@ -115,6 +115,16 @@ class Gateway:
         self.opened_total = 0
         """Sessions opened by this process since it started."""
 
+    @property
+    def waiting(self) -> int:
+        """Recordings that wait for a slot."""
+        return self._admission.waiting
+
+    @property
+    def orphaned(self) -> int:
+        """Sessions whose worker is gone and that no other has taken over."""
+        return self._recovery.orphaned
+
     async def open(
         self,
         options: SessionOptions,

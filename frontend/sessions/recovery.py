@@ -74,6 +74,11 @@ class Recovery:
         self._starting_s = -inf
         """When a starting worker was last seen; it takes sessions over shortly after it has loaded its model."""
 
+    @property
+    def orphaned(self) -> int:
+        """Sessions without a worker, as of the last rounds."""
+        return len(self._losses)
+
     async def run(self) -> None:
         """The loops, one for each shard of Redis; runs until cancelled. Waits while Redis is not available."""
         await on_each_shard(self._redis, self._run)

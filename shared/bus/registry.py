@@ -122,6 +122,10 @@ class FrontendReport:
     rss_bytes: int
     viewers: int = 0
     """Viewers that are connected now."""
+    waiting: int = 0
+    """Recordings that wait for a slot."""
+    orphaned: int = 0
+    """Sessions whose worker is gone and that no other has taken over."""
     errors: dict[str, int] = field(default_factory=dict)
     """Number of errors by wire code, since the start."""
     protocol: Protocol = UNNUMBERED

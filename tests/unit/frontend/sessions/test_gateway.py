@@ -9,6 +9,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from structlog.testing import capture_logs
 
 from frontend.access.session_tokens import identity_of
+from frontend.monitoring.process_report import Tally
 from frontend.sessions.tracing import SessionTraces
 from shared.config.settings import Settings
 from shared.errors import (
@@ -23,6 +24,7 @@ from shared.errors import (
     VoxtralError,
 )
 from shared.events import SAMPLE_RATE_HZ
+from shared.metrics.metrics import Metrics
 from shared.session_options import SessionOptions
 from shared.tracing import ROOT, Traces
 from tests.unit.clock import clocked
@@ -178,8 +180,11 @@ async def test_a_recording_waits_for_a_slot() -> None:
     waiting = asyncio.create_task(gateway.open(SessionOptions(), queue="batch"))
     await asyncio.sleep(5)
     assert not waiting.done()
+    tally = Tally("web", gateway, (), Metrics())
+    assert tally.report().waiting == 1
     await held.cancel()
     assert (await waiting).model == MODEL
+    assert tally.report().waiting == 0
 
 
 @clocked

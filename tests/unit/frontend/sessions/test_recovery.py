@@ -174,8 +174,10 @@ async def test_session_with_a_new_owner_is_not_lost_any_more(frontend: Frontend)
     lease = frontend.hashes[keys.session("s1")]["lease"]
     frontend.lapse("s1")
     await frontend.pass_s(QUIET_S + 0.1)
+    assert frontend.recovery.orphaned == 1
     frontend.hashes[keys.session("s1")]["lease"] = lease
     await frontend.pass_s(GIVE_UP_S)
+    assert frontend.recovery.orphaned == 0
     frontend.lapse("s1")
     await frontend.pass_s(1.0)
     assert frontend.dispatched == ["s1", "s1"]
