@@ -116,7 +116,6 @@ class Heartbeat:
             second_model=self._second.name if self._second is not None else "",
             revisions_pending=len(self._second.backlog) if self._second is not None else 0,
             audio_s_total=round(self._telemetry.audio_s_total, 1),
-            errors=dict(self._telemetry.errors),
             speaker_model=self._speaker_model,
             protocol=OWN,
             resources=resources(),

@@ -20,7 +20,6 @@ from shared.config.sections import SessionSettings
 from shared.errors import IdleTimeoutError
 from worker.event_writer import EventWriter, session_key
 from worker.session import WorkerSession
-from worker.telemetry import Telemetry
 
 TICK_S: Final = 0.1
 """Leases are renewed a few at a time: all at once would delay the events of hundreds of sessions."""
@@ -47,7 +46,6 @@ class Leases:
         scripts: Scripts,
         limits: SessionSettings,
         sessions: dict[str, WorkerSession],
-        telemetry: Telemetry,
         writer: EventWriter,
         on_fenced: Callable[[WorkerSession], None],
         clock: Callable[[], float] = time.monotonic,
@@ -55,7 +53,6 @@ class Leases:
         self._scripts = scripts
         self._limits = limits
         self._sessions = sessions
-        self._telemetry = telemetry
         self._writer = writer
         self._on_fenced = on_fenced
         self._clock = clock
@@ -160,5 +157,4 @@ class Leases:
             )
             if exceeded_s is not None:
                 session.fail(IdleTimeoutError(exceeded_s))
-                self._telemetry.errors[IdleTimeoutError.code] += 1
                 self._writer.mark(session)

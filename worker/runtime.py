@@ -93,7 +93,6 @@ class WorkerRuntime:
             scripts=self._clients.scripts,
             limits=settings.session,
             sessions=state.sessions,
-            telemetry=state.telemetry,
             writer=self._writer,
             on_fenced=self._drop,
         )

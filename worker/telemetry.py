@@ -1,6 +1,6 @@
 """The measurements of a worker between two heartbeats."""
 
-from collections import Counter, deque
+from collections import deque
 from typing import Final
 
 from shared.bus.registry import Percentiles
@@ -29,7 +29,6 @@ class Telemetry:
         self._first_word = self.metrics.histogram(FIRST_WORD, model)
         self._final_delay = self.metrics.histogram(FINAL_DELAY, model)
         self.load = Load(frame_ms)
-        self.errors: Counter[str] = Counter()
         self.sessions_total = 0
         self.audio_s_total = 0.0
         self.heard_again_total = 0

@@ -4,7 +4,6 @@ import asyncio
 import json
 import ssl
 import sys
-from collections import Counter
 from http import HTTPStatus
 from typing import Any
 
@@ -130,7 +129,7 @@ def _summary(answer: dict[str, Any]) -> Group:
     for stage, percentiles in answer["latency_ms"].items():
         shown = " / ".join(f"{percentiles[name]:.0f}" for name in ("p50", "p95", "p99"))
         table.add_row(f"Latency, {stage}", f"{shown} ms (p50 / p95 / p99)")
-    errors = Counter(answer["errors"]["by_code"]) + Counter(answer["worker_errors"]["by_code"])
+    errors = answer["errors"]["by_code"]
     table.add_row("Errors", ", ".join(f"{code} {count}" for code, count in errors.items()) or "none")
     return Group(table, "")
 

@@ -69,7 +69,7 @@ class OperatorView:
         return {
             **{name: status[name] for name in SHARED},
             "redis_ms": status["redis"]["answer_ms"],
-            "errors": {"frontends": status["errors"]["by_code"], "workers": status["worker_errors"]["by_code"]},
+            "errors": status["errors"]["by_code"],
             "sessions_total": sum(map(len, served.values())),
             "sessions": self._sessions(served),
             "workers": workers,

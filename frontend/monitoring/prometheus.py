@@ -134,7 +134,7 @@ def _of_workers(workers: Sequence[WorkerReport]) -> Iterable[Metric]:
         sessions.add_metric([worker.id], worker.sessions_total)
         again.add_metric([worker.id], worker.heard_again_total)
         audio.add_metric([worker.id], worker.audio_s_total)
-    yield from (sessions, audio, again, _errors("worker", workers))
+    yield from (sessions, audio, again)
 
 
 def _of_worker_times(workers: Sequence[WorkerReport]) -> Iterable[Metric]:
@@ -161,7 +161,7 @@ def _of_frontends(frontends: Sequence[FrontendReport]) -> Iterable[Metric]:
         who = [frontend.id, frontend.kind]
         sessions.add_metric(who, frontend.sessions_total)
         received.add_metric(who, frontend.received_bytes_total)
-    yield from (sessions, received, _errors("frontend", frontends))
+    yield from (sessions, received, _errors(frontends))
 
 
 def _of_webhooks(senders: Sequence[SenderReport]) -> Iterable[Metric]:
@@ -174,11 +174,13 @@ def _of_webhooks(senders: Sequence[SenderReport]) -> Iterable[Metric]:
     yield from (running, pending)
 
 
-def _errors(kind: str, reports: Sequence[WorkerReport] | Sequence[FrontendReport]) -> Metric:
-    errors = CounterMetricFamily(f"voxtral_{kind}_errors", OLD + "see voxtral_errors_total.", labels=[kind, "code"])
-    for report in reports:
-        for code, count in report.errors.items():
-            errors.add_metric([report.id, code], count)
+def _errors(frontends: Sequence[FrontendReport]) -> Metric:
+    errors = CounterMetricFamily(
+        "voxtral_frontend_errors", OLD + "see voxtral_errors_total.", labels=["frontend", "code"]
+    )
+    for frontend in frontends:
+        for code, count in frontend.errors.items():
+            errors.add_metric([frontend.id, code], count)
     return errors
 
 

@@ -169,7 +169,6 @@ def full_status(snapshot: Snapshot, settings: Settings) -> dict[str, Any]:
             for stage in sorted({stage for worker in workers for stage in worker.latency})
         },
         "errors": _errors(frontends),
-        "worker_errors": _errors(workers),
         "workers": [asdict(worker) for worker in workers],
         "starting": [asdict(start) for start in snapshot.starting],
         "frontends": [asdict(frontend) for frontend in frontends],
@@ -211,12 +210,12 @@ def _worst(parts: Iterable[Percentiles]) -> Percentiles:
     return Percentiles(*(max(getattr(part, name) for part in known) for name in ("p50", "p95", "p99")))
 
 
-def _errors(reports: list[WorkerReport] | list[FrontendReport]) -> dict[str, Any]:
-    """Errors by code since each process started, and their number per session."""
+def _errors(frontends: list[FrontendReport]) -> dict[str, Any]:
+    """Errors that clients received, by code, since each process started, and their number per session."""
     by_code: Counter[str] = Counter()
-    for report in reports:
-        by_code.update(report.errors)
-    sessions = sum(report.sessions_total for report in reports)
+    for frontend in frontends:
+        by_code.update(frontend.errors)
+    sessions = sum(frontend.sessions_total for frontend in frontends)
     return {
         "by_code": dict(sorted(by_code.items())),
         "sessions_total": sessions,

@@ -112,14 +112,11 @@ function draw() {
   const focused = document.activeElement instanceof HTMLButtonElement ? document.activeElement.dataset.path : undefined;
   showWorkers(state);
   showSessions(state);
-  const errors = [
-    ...Object.entries(state.errors.frontends).map(([code, count]) => ({ code, count, where: "frontends" })),
-    ...Object.entries(state.errors.workers).map(([code, count]) => ({ code, count, where: "workers" })),
-  ].sort((one, other) => other.count - one.count);
+  const errors = Object.entries(state.errors).sort(([, one], [, other]) => other - one);
   showTable(
     byId("errors"),
-    ["Code", "Counted by", "#Number"],
-    errors.map(({ code, count, where }) => [{ text: code }, { text: where }, { text: String(count), number: true }]),
+    ["Code", "#Number"],
+    errors.map(([code, count]) => [{ text: code }, { text: String(count), number: true }]),
     "No errors.",
   );
   if (focused) {

@@ -79,7 +79,6 @@ class WorkerReport:
     """The model that decodes finals again; empty if there is none."""
     revisions_pending: int = 0
     """Finals that wait for it."""
-    errors: dict[str, int] = field(default_factory=dict)
     speaker_model: str = ""
     """The model with which it tells speakers apart; empty if it cannot."""
     protocol: Protocol = UNNUMBERED

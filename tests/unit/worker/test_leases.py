@@ -13,7 +13,6 @@ from tests.unit.worker.claimed_sessions import ScriptCalls, claimed
 from worker.event_writer import EventWriter
 from worker.leases import Leases
 from worker.session import WorkerSession
-from worker.telemetry import Telemetry
 
 DETACHED_S = 30.0
 
@@ -24,13 +23,11 @@ class Worker:
         self.redis = ScriptCalls()
         self.sessions: dict[str, WorkerSession] = {}
         self.fenced: list[str] = []
-        self.telemetry = Telemetry()
         scripts = Scripts(answered(self.redis))
         self.leases = Leases(
             scripts=scripts,
             limits=SessionSettings(idle_timeout_s=60.0, resume_timeout_s=DETACHED_S),
             sessions=self.sessions,
-            telemetry=self.telemetry,
             writer=EventWriter(scripts, 1.0, lambda _: None, lambda _: None),
             on_fenced=lambda session: self.fenced.append(session.session_id),
             clock=self.clock,
@@ -97,7 +94,6 @@ async def test_client_that_goes_while_the_lease_is_renewed_is_reported_next(work
         scripts=Scripts(answered(goes)),
         limits=SessionSettings(),
         sessions=worker.sessions,
-        telemetry=worker.telemetry,
         writer=EventWriter(Scripts(answered(worker.redis)), 1.0, lambda _: None, lambda _: None),
         on_fenced=lambda _: None,
         clock=worker.clock,
@@ -142,7 +138,6 @@ async def test_silent_session_ends_with_an_error(worker: Worker) -> None:
     assert session.ending is None
     await worker.pass_s(0.1)
     assert session.ending is SessionState.FAILED
-    assert worker.telemetry.errors == {"idle_timeout": 1}
 
 
 @pytest.mark.parametrize("fault", [RedisConnectionError("gone"), ResponseError("OOM")], ids=str)
