@@ -9,6 +9,7 @@ from prometheus_client.metrics_core import Metric
 
 from frontend.monitoring.process_metrics import ProcessUse, process_metrics
 from frontend.monitoring.totals import families_of
+from frontend.sessions.running_models import running_models
 from shared.bus.registry import FrontendReport, Percentiles, SenderReport, WorkerReport
 from shared.version import VERSION
 
@@ -100,11 +101,12 @@ def _of_models(workers: Sequence[WorkerReport]) -> Iterable[Metric]:
         "voxtral_model_slots_used", "Slots that sessions have, also at draining workers.", labels=["model"]
     )
     free = GaugeMetricFamily("voxtral_model_slots_free", "Slots that are offered to new sessions.", labels=["model"])
-    for model in sorted({worker.model for worker in workers}):
-        serving = [worker for worker in workers if worker.model == model and not worker.draining]
-        slots.add_metric([model], sum(worker.slots for worker in serving))
-        used.add_metric([model], sum(worker.slots_taken for worker in workers if worker.model == model))
-        free.add_metric([model], sum(worker.slots_free for worker in serving))
+    offered = {model.name: model for model in running_models(workers)}
+    for name in sorted({worker.model for worker in workers}):
+        model = offered.get(name)
+        slots.add_metric([name], model.slots if model else 0)
+        used.add_metric([name], sum(worker.slots_taken for worker in workers if worker.model == name))
+        free.add_metric([name], model.slots_free if model else 0)
     yield from (slots, used, free)
 
 

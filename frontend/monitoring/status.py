@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from frontend.sessions.placement import misfit
-from frontend.sessions.running_models import running_models
+from frontend.sessions.running_models import running_models, serving
 from shared.bus import keys
 from shared.bus.cluster import Cluster
 from shared.bus.lua.sessions import Scripts
@@ -55,7 +55,7 @@ class Snapshot:
 
     @property
     def _serving(self) -> list[WorkerReport]:
-        return [worker for worker in self.workers if not worker.draining and OWN.fits(worker.protocol)]
+        return serving(self.workers)
 
     def obstacle(self, settings: Settings) -> str | None:
         """Why a session would not be accepted now, in one sentence; None if it would be."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.bus.registry import WorkerReport
+from shared.protocol import OWN
 from shared.whisper_models import whisper_model
 
 
@@ -56,12 +57,16 @@ def named(name: str, models: Sequence[RunningModel]) -> list[RunningModel]:
     return [model for model in models if model.name == name] or [model for model in models if model.answers_to(name)]
 
 
+def serving(workers: Iterable[WorkerReport]) -> list[WorkerReport]:
+    """Those that this version uses for new sessions, while they have free slots."""
+    return [worker for worker in workers if not worker.draining and OWN.fits(worker.protocol)]
+
+
 def running_models(workers: Iterable[WorkerReport]) -> list[RunningModel]:
-    """The models by name. Draining workers are ignored."""
+    """The models by name. Workers that are not `serving` are ignored."""
     by_model: dict[str, list[WorkerReport]] = {}
-    for worker in workers:
-        if not worker.draining:
-            by_model.setdefault(worker.model, []).append(worker)
+    for worker in serving(workers):
+        by_model.setdefault(worker.model, []).append(worker)
     return [_joined(by_model[name]) for name in sorted(by_model)]
 
 

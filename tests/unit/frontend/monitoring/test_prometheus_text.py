@@ -9,6 +9,7 @@ from frontend.monitoring.prometheus import prometheus_text
 from frontend.monitoring.status import Snapshot
 from shared.metrics.families import AUDIO, ERRORS, STEP
 from shared.metrics.metrics import Metrics
+from shared.protocol import Protocol
 from tests.unit.reports import report
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -70,6 +71,7 @@ def test_slots_of_a_model_over_its_workers() -> None:
         report("m", 2, draining=True),
         report("m", 0, overloaded=True),
         report("n", 1, slots=4, slots_used=3),  # of three channels
+        report("n", 2, slots=8, protocol=Protocol(9, 9)),  # of a version that this one cannot use
     ]
     found = samples(prometheus_text(workers, [], redis_up=True, ready=True))
     shown = {
@@ -82,9 +84,11 @@ def test_slots_of_a_model_over_its_workers() -> None:
         ("_used", "m"): 3,
         ("_free", "m"): 1,
         ("", "n"): 4,
-        ("_used", "n"): 3,
+        ("_used", "n"): 5,
         ("_free", "n"): 1,
     }
+    snapshot = Snapshot(1.0, None, workers, [])
+    assert (snapshot.slots, snapshot.slots_free) == (8, 2), "the same for /ready and /status"
 
 
 def test_process_metrics_have_the_id_and_the_kind() -> None:
