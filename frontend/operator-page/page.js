@@ -132,16 +132,16 @@ function showWorkers(now) {
       ? [{ text: "", button: action("Drain", `operator/workers/${encodeURIComponent(worker.id)}/drain`, "POST", `worker ${worker.id}`, worker.draining || worker.gone_s !== null) }]
       : []),
     workerState(worker),
+    { text: duration(worker.lag_ms), number: true },
+    { text: `${worker.slots_used} of ${worker.slots}`, number: true },
     { text: worker.model },
     { text: worker.device },
-    { text: `${worker.slots_used} of ${worker.slots}`, number: true },
     { text: `${worker.step_ms.p50.toFixed(1)} / ${worker.step_ms.p99.toFixed(1)} ms`, number: true },
-    { text: duration(worker.lag_ms), number: true },
     { text: size(worker.rss_bytes), number: true },
     { text: worker.gpu_memory_used_bytes === null ? "–" : `${(worker.gpu_memory_used_bytes / 1e9).toFixed(1)} / ${size(worker.gpu_memory_total_bytes ?? 0)}`, number: true },
   ]);
   const starting = now.starting.map(({ doing }) => doing).join("; ");
-  const headings = ["Worker", ...(now.can_change ? ["Drain"] : []), "State", "Model", "Device", "#Slots used", "#Step p50 / p99", "#Lag", "#Memory", "#GPU memory"];
+  const headings = ["Worker", ...(now.can_change ? ["Drain"] : []), "State", "#Lag", "#Slots used", "Model", "Device", "#Step p50 / p99", "#Memory", "#GPU memory"];
   showTable(byId("workers"), headings, rows, starting ? `No worker is running with a warm model. One ${starting}.` : "No worker is running.");
 }
 
@@ -152,18 +152,19 @@ function showSessions(now) {
   note.textContent = `The ${now.sessions.length} sessions with the largest lag, of ${now.sessions_total}.`;
   const rows = now.sessions.map((session) => [
     { text: session.id },
+    { text: session.recording ? "–" : duration(session.lag_ms), number: true, state: session.lag_ms > 2000 ? "bad" : "" },
     ...(now.can_change
       ? [{ text: "", button: action("End", `operator/sessions/${encodeURIComponent(session.id)}`, "DELETE", `session ${session.id}`, false) }]
       : []),
+    { text: session.worker },
     { text: session.key || "–" },
     { text: session.model ?? "–" },
     { text: session.recording ? "recording" : session.detached ? "live, client gone" : "live", state: session.detached ? "wait" : "" },
     { text: session.age_s === null ? "–" : duration(1000 * session.age_s), number: true },
-    { text: session.recording ? "–" : duration(session.lag_ms), number: true, state: session.lag_ms > 2000 ? "bad" : "" },
     { text: duration(1000 * session.audio_s), number: true },
     { text: session.language ?? "–" },
   ]);
-  const headings = ["Session", ...(now.can_change ? ["End"] : []), "Key", "Model", "Kind", "#Age", "#Lag", "#Audio", "Language"];
+  const headings = ["Session", "#Lag", ...(now.can_change ? ["End"] : []), "Worker", "Key", "Model", "Kind", "#Age", "#Audio", "Language"];
   showTable(byId("sessions"), headings, rows, now.orphaned ? "No worker serves a session." : "No sessions.");
 }
 

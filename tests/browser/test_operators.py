@@ -23,7 +23,9 @@ async def test_page_shows_sessions_and_is_accessible(
         client.send(json.dumps({"type": "start", "sample_rate": 16000, "encoding": "pcm_s16le"}))
         session_id = json.loads(client.recv(timeout=limit_s(10)))["session_id"]
         page = await open_page(stack.health_url, viewport={"width": width, "height": 780}, color_scheme=scheme)
-        await expect(page.locator("#sessions")).to_contain_text(session_id)
+        [worker] = stack.status()["workers"]
+        row = page.locator("#sessions tr", has_text=session_id)
+        await expect(row.get_by_role("cell").nth(1)).to_have_text(worker["id"])
         await expect(page.locator("#workers")).to_contain_text("serving")
         await expect(page.locator("#mode")).to_contain_text("Read-only")
         await expect(page.get_by_role("button")).to_have_count(0)
