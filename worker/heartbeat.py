@@ -82,7 +82,8 @@ class Heartbeat:
         """The current report; figures cover the time since the last report."""
         real_time_factor, batch_size = self._telemetry.take_interval()
         gpu_memory = self._gpu_memory()
-        load, overloaded = self._telemetry.load.measure(time.monotonic())
+        now_s = time.monotonic()
+        load, overloaded = self._telemetry.load.measure(now_s)
         return WorkerReport(
             id=self._worker_id,
             host=socket.gethostname(),
@@ -103,8 +104,8 @@ class Heartbeat:
             lag_ms=lag_ms(self._sessions.values(), time.time() * 1000),
             real_time_factor=real_time_factor,
             batch_size=batch_size,
-            step=self._telemetry.step(),
-            latency=self._telemetry.latency(),
+            step=self._telemetry.step(now_s),
+            latency=self._telemetry.latency(now_s),
             rss_bytes=rss_bytes(),
             model_reason=self._info.reason,
             slots_reason=self._info.slots_reason,

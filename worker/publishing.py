@@ -41,7 +41,7 @@ class Publisher:
         latency = session.take(output, started_ms, now_ms, handle, released)
         self._traces.text(session, output, started_ms / 1000, step_ms)
         if latency is not None and not session.options.recording:
-            self._telemetry.observe_latency(latency)
+            self._telemetry.observe_latency(latency, time.monotonic())
             self._telemetry.observe_text(session, output, now_ms)
         self._mark(session)
 

@@ -21,7 +21,7 @@ from shared.session_options import MAX_TRACKS
 
 @dataclass(frozen=True, slots=True)
 class Percentiles:
-    """Percentiles in milliseconds over the last few hundred observations."""
+    """Percentiles in milliseconds over the last minute, or the last few hundred observations if it has more."""
 
     p50: float = 0.0
     p95: float = 0.0
@@ -54,8 +54,10 @@ class WorkerReport:
     batch_size: float
     """Mean sessions per step, over the interval since the last heartbeat."""
     step: Percentiles
+    """Zeros if there was none in the last minute."""
     latency: dict[str, Percentiles]
-    """`queue`, `model` and `total` of partials and finals."""
+    """`queue`, `model` and `total` of partials and finals of live sessions; empty if there were none in the last
+    minute."""
     rss_bytes: int
     model_reason: str = ""
     """Why `model.name: auto` chose this model there; empty if the model was named."""

@@ -7,6 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from frontend.monitoring.prometheus import prometheus_text
+from shared.bus.registry import Percentiles
 from shared.errors import ModelUnavailableError
 from shared.events import Latency
 from shared.metrics.families import EVENT_LATENCY, FINAL_DELAY, FIRST_WORD, SESSION, STEP, Family
@@ -58,7 +59,7 @@ def test_passes_of_a_paced_engine_count_though_they_say_nothing() -> None:
     telemetry = Telemetry(80.0)
     for passes in ([PassTime(20.0, 3)], [], [PassTime(40.0, 5)]):
         telemetry.observe_step(StepReport([], {}, 0.0, 90.0, 0, 0.08, passes), 5.0)
-    assert (telemetry.step().p50, telemetry.step().p95) == (40.0, 40.0)
+    assert (telemetry.step(5.0).p50, telemetry.step(5.0).p95) == (40.0, 40.0)
     assert telemetry.take_interval()[1] == 4.0, "the mean of three and five sessions"
 
 
@@ -72,7 +73,7 @@ def test_other_engines_count_steps_that_say_something() -> None:
     telemetry = Telemetry()
     telemetry.observe_step(StepReport([], {}, 0.0, 90.0, 0, 0.08), 5.0)
     telemetry.observe_step(StepReport([("a", Finished())], {}, 0.0, 30.0, 1, 0.08), 5.0)
-    assert (telemetry.step().p50, telemetry.take_interval()[1]) == (30.0, 1.0)
+    assert (telemetry.step(5.0).p50, telemetry.take_interval()[1]) == (30.0, 1.0)
 
 
 def observed(telemetry: Telemetry, family: Family) -> dict[str, float]:
@@ -125,9 +126,21 @@ def test_length_of_a_session_is_measured_when_it_ends() -> None:
     }
 
 
+def test_percentiles_are_those_of_the_last_minute() -> None:
+    telemetry = Telemetry(model="echo")
+    assert (telemetry.latency(0.0), telemetry.step(0.0)) == ({}, Percentiles())
+    telemetry.observe_latency(Latency(queue_ms=9000.0, model_ms=30.0, total_ms=9100.0), 10.0)
+    telemetry.observe_latency(Latency(queue_ms=20.0, model_ms=30.0, total_ms=60.0), 60.0)
+    telemetry.observe_step(StepReport([("a", Finished())], {}, 0.0, 30.0, 1, 0.08), 60.0)
+    assert telemetry.latency(70.0)["queue"] == Percentiles(9000.0, 9000.0, 9000.0)
+    assert telemetry.latency(70.1)["queue"] == Percentiles(20.0, 20.0, 20.0)
+    assert telemetry.step(70.1) == Percentiles(30.0, 30.0, 30.0)
+    assert (telemetry.latency(120.1), telemetry.step(120.1)) == ({}, Percentiles())
+
+
 def test_latency_and_steps_are_in_histograms_of_the_model() -> None:
     telemetry = Telemetry(model="echo")
-    telemetry.observe_latency(Latency(queue_ms=20.0, model_ms=30.0, total_ms=60.0))
+    telemetry.observe_latency(Latency(queue_ms=20.0, model_ms=30.0, total_ms=60.0), 5.0)
     telemetry.observe_step(StepReport([("a", Finished())], {}, 0.0, 30.0, 1, 0.08), 5.0)
     assert {tuple(orjson.loads(field)) for field in telemetry.metrics.take()} == {
         *((EVENT_LATENCY.name, stage, "echo", bound) for stage, bound in (("queue", 0.025), ("model", 0.05))),
