@@ -4,6 +4,7 @@ import asyncio
 import json
 import ssl
 import sys
+from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
@@ -75,7 +76,7 @@ def _print(answer: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(answer, ensure_ascii=False))
     else:
-        Console(highlight=False, width=_columns()).print(_summary(answer), _processes(answer))
+        Console(highlight=False, width=_columns()).print(_summary(answer), *_processes(answer))
 
 
 def _columns() -> int | None:
@@ -104,11 +105,13 @@ def _described(model: dict[str, Any]) -> str:
 def _summary(answer: dict[str, Any]) -> Group:
     """Two columns, the most important rows first."""
     ready = answer["status"] == "ready"
-    redis = answer["redis"]
-    redis_ms = redis["answer_ms"]
     table = Table.grid(padding=(0, 2))
     table.add_row("Service", _ready() if ready else _not_ready(answer["reason"]))
     table.add_row("Version", answer["version"])
+    if answer["redis"]["answer_ms"] is None:
+        _add_redis(table, answer["redis"])
+        table.add_row("Sessions, errors", "unknown while Redis does not answer")
+        return Group(table, "")
     models = answer["models"]
     table.add_row("Model", f"{_joined([model['model'] for model in models])} on {_joined(answer['devices'])}")
     if len(models) > 1:  # otherwise the rows below say it
@@ -123,9 +126,7 @@ def _summary(answer: dict[str, Any]) -> Group:
     for reason in sorted({worker.get("slots_reason", "") for worker in answer["workers"]} - {""}):
         table.add_row("", f"Slots of a worker: {reason}.")
     table.add_row("Connections", str(answer["connections"]))
-    table.add_row("Redis", f"{redis['address']} ({'no answer' if redis_ms is None else f'{redis_ms:g} ms'})")
-    if redis.get("topology") == "sentinel":
-        table.add_row("", "Sentinel: " + (redis["trouble"] or f"the primary is {redis['primary']}"))
+    _add_redis(table, answer["redis"])
     for stage, percentiles in answer["latency_ms"].items():
         shown = " / ".join(f"{percentiles[name]:.0f}" for name in ("p50", "p95", "p99"))
         table.add_row(f"Latency, {stage}", f"{shown} ms (p50 / p95 / p99)")
@@ -134,7 +135,17 @@ def _summary(answer: dict[str, Any]) -> Group:
     return Group(table, "")
 
 
-def _processes(answer: dict[str, Any]) -> Table:
+def _add_redis(table: Table, redis: dict[str, Any]) -> None:
+    ms = redis["answer_ms"]
+    table.add_row("Redis", f"{redis['address']} ({'no answer' if ms is None else f'{ms:g} ms'})")
+    if redis.get("topology") == "sentinel":
+        table.add_row("", "Sentinel: " + (redis["trouble"] or f"the primary is {redis['primary']}"))
+
+
+def _processes(answer: dict[str, Any]) -> Iterator[Table]:
+    """A row for each worker and frontend; nothing while Redis does not answer."""
+    if answer["redis"]["answer_ms"] is None:
+        return
     table = Table(
         "Process", "Version", "Sessions", "Memory", "Load", box=None, header_style="bold", padding=(0, 2, 0, 0)
     )
@@ -151,7 +162,7 @@ def _processes(answer: dict[str, Any]) -> Table:
         load = f"{frontend['connections']} connections, event loop delay {delay_ms:.0f} ms"
         name = f"{frontend['kind']} {frontend['id']}"
         table.add_row(name, frontend["version"], str(frontend["sessions"]), _memory(frontend), load)
-    return table
+    yield table
 
 
 def _ready() -> Text:

@@ -57,14 +57,12 @@ class OperatorView:
     async def _read(self) -> dict[str, Any]:
         snapshot = await take_snapshot(self._redis, self._broker)
         served: dict[str, list[ServedSession]] = {}
-        try:
-            async with asyncio.timeout(REDIS_DEADLINE_S):
-                served = await read_served(self._redis, [worker.id for worker in snapshot.workers])
-                for id_ in await which_left(self._redis, self._seen.keys() - served.keys()):
-                    del self._seen[id_]
-                await self._learn(one.id for sessions in served.values() for one in sessions)
-        except (RedisError, OSError):
-            pass  # `redis_ms` of the snapshot, or of the next one, says that Redis does not answer
+        if snapshot.redis_ms is not None:
+            try:
+                async with asyncio.timeout(REDIS_DEADLINE_S):
+                    served = await self._read_sessions(snapshot)
+            except (RedisError, OSError):
+                snapshot = Snapshot(None, None, [], [])
         status, workers = full_status(snapshot, self._settings), self._workers(snapshot)
         return {
             **{name: status[name] for name in SHARED},
@@ -75,6 +73,14 @@ class OperatorView:
             "workers": workers,
             "starting": status["starting"],
         }
+
+    async def _read_sessions(self, snapshot: Snapshot) -> dict[str, list[ServedSession]]:
+        """The sessions of each worker. Raises Redis' errors."""
+        served = await read_served(self._redis, [worker.id for worker in snapshot.workers])
+        for id_ in await which_left(self._redis, self._seen.keys() - served.keys()):
+            del self._seen[id_]
+        await self._learn(one.id for sessions in served.values() for one in sessions)
+        return served
 
     async def _learn(self, session_ids: Iterable[str]) -> None:
         """Read how new sessions began, and forget those that have ended."""
@@ -107,10 +113,11 @@ class OperatorView:
         ]
 
     def _workers(self, snapshot: Snapshot) -> list[dict[str, Any]]:
-        """Running workers, and those that have stopped without a drain. None is gone while Redis does not answer."""
-        now_s = time.monotonic()
+        """Running workers, and those that have stopped without a drain. While Redis does not answer, those that were
+        running before it."""
+        now_s, is_known = time.monotonic(), snapshot.redis_ms is not None
         running = {worker.id: worker for worker in snapshot.workers}
-        if snapshot.redis_ms is not None:
+        if is_known:
             gone = {
                 id_: (at_s, report)
                 for id_, (at_s, report) in self._seen.items()
@@ -123,7 +130,7 @@ class OperatorView:
                 **{name: getattr(report, name) for name in WORKER_FIELDS},
                 "slots_used": report.slots_taken,
                 "step_ms": {"p50": report.step.p50, "p99": report.step.p99},
-                "gone_s": None if id_ in running else round(now_s - at_s, 1),
+                "gone_s": round(now_s - at_s, 1) if is_known and id_ not in running else None,
             }
             for id_, (at_s, report) in sorted(self._seen.items())
         ]

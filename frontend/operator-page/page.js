@@ -8,6 +8,7 @@ const POLL_MS = 2000;
 const POINTS = 150;
 const CONFIRM_MS = 5000;
 const STORED_AS = "voxtral-operator-key";
+const UNKNOWN = "Unknown while Redis does not answer.";
 const LATENCIES = { total: "Text after the audio it rests on, p95", queue: "Wait for the model, p95", model: "Time in the model, p95" };
 
 /** @param {string} id */
@@ -15,7 +16,7 @@ const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 const form = /** @type {HTMLFormElement} */ (byId("key"));
 const field = /** @type {HTMLInputElement} */ (byId("key-field"));
 
-/** @type {Record<string, number[]>} */
+/** @type {Record<string, (number | null)[]>} */
 const history = {};
 /** What an operator has pressed once, and until when a second press confirms it. @type {Map<string, number>} */
 const armed = new Map();
@@ -87,20 +88,22 @@ function show(now) {
   state = now;
   announce(now.status === "ready" ? "Ready" : (now.reason ?? "Not ready"), now.status === "ready" ? "good" : "bad");
   byId("mode").textContent = now.can_change ? "" : "Read-only: no keys are configured.";
+  /** @type {(text: string) => string} */
+  const known = (text) => (now.redis_ms === null ? "–" : text);
   showFigures(byId("figures"), [
-    ["Sessions", String(now.sessions_total)],
-    ["Slots free", `${now.slots_free} of ${now.slots}`],
-    ["Waiting for a slot", String(now.waiting)],
-    ["Without a worker", String(now.orphaned)],
-    ["Connections", String(now.connections)],
-    ["Viewers", String(now.viewers)],
-    ["Largest lag", duration(now.lag_ms)],
-    ["Event loop delay", duration(now.event_loop_delay_ms)],
+    ["Sessions", known(String(now.sessions_total))],
+    ["Slots free", known(`${now.slots_free} of ${now.slots}`)],
+    ["Waiting for a slot", known(String(now.waiting))],
+    ["Without a worker", known(String(now.orphaned))],
+    ["Connections", known(String(now.connections))],
+    ["Viewers", known(String(now.viewers))],
+    ["Largest lag", known(duration(now.lag_ms))],
+    ["Event loop delay", known(duration(now.event_loop_delay_ms))],
     ["Redis", now.redis_ms === null ? "no answer" : `${now.redis_ms.toFixed(1)} ms`],
   ]);
   for (const name of Object.keys(LATENCIES)) {
     const values = (history[name] ??= []);
-    values.push(now.latency_ms[name]?.p95 ?? 0);
+    values.push(now.latency_ms[name]?.p95 ?? null);
     if (values.length > POINTS) values.shift();
   }
   byId("sparklines").replaceChildren(...Object.entries(LATENCIES).map(([name, title]) => sparkline(title, history[name])));
@@ -117,7 +120,7 @@ function draw() {
     byId("errors"),
     ["Code", "#Number"],
     errors.map(([code, count]) => [{ text: code }, { text: String(count), number: true }]),
-    "No errors.",
+    state.redis_ms === null ? UNKNOWN : "No errors.",
   );
   if (focused) {
     /** @type {HTMLElement | null} */ (document.querySelector(`button[data-path="${CSS.escape(focused)}"]`))?.focus();
@@ -131,18 +134,18 @@ function showWorkers(now) {
     ...(now.can_change
       ? [{ text: "", button: action("Drain", `operator/workers/${encodeURIComponent(worker.id)}/drain`, "POST", `worker ${worker.id}`, worker.draining || worker.gone_s !== null) }]
       : []),
-    workerState(worker),
+    now.redis_ms === null ? { text: "unknown", state: "wait" } : workerState(worker),
     { text: duration(worker.lag_ms), number: true },
     { text: `${worker.slots_used} of ${worker.slots}`, number: true },
     { text: worker.model },
     { text: worker.device },
-    { text: `${worker.step_ms.p50.toFixed(1)} / ${worker.step_ms.p99.toFixed(1)} ms`, number: true },
+    { text: worker.step_ms.p99 ? `${worker.step_ms.p50.toFixed(1)} / ${worker.step_ms.p99.toFixed(1)} ms` : "–", number: true },
     { text: size(worker.rss_bytes), number: true },
     { text: worker.gpu_memory_used_bytes === null ? "–" : `${(worker.gpu_memory_used_bytes / 1e9).toFixed(1)} / ${size(worker.gpu_memory_total_bytes ?? 0)}`, number: true },
   ]);
   const starting = now.starting.map(({ doing }) => doing).join("; ");
   const headings = ["Worker", ...(now.can_change ? ["Drain"] : []), "State", "#Lag", "#Slots used", "Model", "Device", "#Step p50 / p99", "#Memory", "#GPU memory"];
-  showTable(byId("workers"), headings, rows, starting ? `No worker is running with a warm model. One ${starting}.` : "No worker is running.");
+  showTable(byId("workers"), headings, rows, now.redis_ms === null ? UNKNOWN : starting ? `No worker is running with a warm model. One ${starting}.` : "No worker is running.");
 }
 
 /** @param {State} now */
@@ -165,7 +168,7 @@ function showSessions(now) {
     { text: session.language ?? "–" },
   ]);
   const headings = ["Session", "#Lag", ...(now.can_change ? ["End"] : []), "Worker", "Key", "Model", "Kind", "#Age", "#Audio", "Language"];
-  showTable(byId("sessions"), headings, rows, now.orphaned ? "No worker serves a session." : "No sessions.");
+  showTable(byId("sessions"), headings, rows, now.redis_ms === null ? UNKNOWN : now.orphaned ? "No worker serves a session." : "No sessions.");
 }
 
 /**

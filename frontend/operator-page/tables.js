@@ -25,8 +25,9 @@ export function element(name, text = "") {
   return made;
 }
 
-/** @param {number} ms */
+/** @param {number | null} ms null: unknown */
 export function duration(ms) {
+  if (ms === null) return "–";
   if (ms < 1000) return `${Math.round(ms)} ms`;
   if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;
   const minutes = Math.floor(ms / 60_000);
@@ -93,24 +94,27 @@ export function showFigures(place, figures) {
  * A line of past values with the last one beside its name.
  *
  * @param {string} name
- * @param {number[]} values milliseconds
+ * @param {(number | null)[]} values milliseconds; null: unknown, a gap in the line
  */
 export function sparkline(name, values) {
   const made = element("div");
   made.className = "spark";
-  const last = duration(values.at(-1) ?? 0);
+  const last = duration(values.at(-1) ?? null);
   const title = made.appendChild(element("p"));
   title.append(element("span", name), element("strong", last));
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   svg.setAttribute("viewBox", "0 0 100 30");
   svg.setAttribute("preserveAspectRatio", "none");
   svg.setAttribute("role", "img");
-  const most = Math.max(...values, 1);
+  const most = Math.max(...values.map((value) => value ?? 0), 1);
   svg.setAttribute("aria-label", `${name}: ${last} now, ${duration(most)} at most`);
   const path = svg.appendChild(document.createElementNS("http://www.w3.org/2000/svg", "path"));
   const step = values.length > 1 ? 100 / (values.length - 1) : 100;
-  const shown = values.length > 1 ? values : [values[0] ?? 0, values[0] ?? 0];
-  path.setAttribute("d", `M${shown.map((value, at) => `${at * step} ${29 - (22 * value) / most}`).join("L")}`);
+  const parts = values.map((value, at) => {
+    const point = `${at * step} ${29 - (22 * (value ?? 0)) / most}`;
+    return value === null ? "" : (values[at - 1] ?? null) === null ? `M${point}h0` : `L${point}`;
+  });
+  path.setAttribute("d", parts.join(""));
   made.append(svg);
   return made;
 }

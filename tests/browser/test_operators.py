@@ -1,6 +1,7 @@
 """The operators' page in a browser: what it shows, its buttons, and its form for the key."""
 
 import json
+import re
 
 import pytest
 from playwright.async_api import expect
@@ -10,7 +11,7 @@ from tests.browser.conftest import OpenPage
 from tests.browser.test_accessibility import check
 from tests.keys import KeyList
 from tests.limits import limit_s
-from tests.stack import Stack
+from tests.stack import Stack, listens, wait_until
 
 pytestmark = pytest.mark.usefixtures("browsers")
 
@@ -31,6 +32,28 @@ async def test_page_shows_sessions_and_is_accessible(
         await expect(page.get_by_role("button")).to_have_count(0)
         await check(page, "read-only")
         assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+async def test_nothing_is_said_of_sessions_while_redis_does_not_answer(
+    tmp_path_factory: pytest.TempPathFactory, open_page: OpenPage
+) -> None:
+    service = Stack(tmp_path_factory.mktemp("outage"))
+    try:
+        for name, port in (("redis", service.settings.redis.port), ("health", service.settings.server.health_port)):
+            service.spawn(name)
+            wait_until(lambda port=port: listens(port), f"{name} listens", 30)
+        page = await open_page(service.health_url)
+        await expect(page.locator("#sessions")).to_have_text(re.compile("No sessions."))
+        await expect(page.locator("#figures dd").first).to_have_text("0")
+        service.stop("redis")
+        for place in ("#sessions", "#workers", "#errors"):
+            await expect(page.locator(place)).to_contain_text("Unknown while Redis does not answer.")
+        figures = page.locator("#figures dd")
+        values = ["–"] * (await figures.count() - 1)
+        await expect(figures).to_have_text([*values, "no answer"])
+        await expect(page.locator("#sparklines strong")).to_have_text(["–"] * 3)
+    finally:
+        service.stop_all()
 
 
 async def test_operator_enters_a_key_and_ends_a_session(
