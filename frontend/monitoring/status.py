@@ -33,7 +33,7 @@ class Snapshot:
     """The heartbeats at one moment."""
 
     redis_ms: float | None
-    """How long Redis took to answer; None if it did not answer."""
+    """How long Redis took to answer a PING; None if it did not answer."""
     refusal: str | None
     """Why Redis rejects writes: its memory or its disk is full. None if it accepts them."""
     workers: list[WorkerReport]
@@ -97,15 +97,17 @@ async def take_totals(redis: Redis) -> dict[bytes, bytes] | None:
 
 async def _snapshot_of(redis: Redis) -> Snapshot:
     registry = Registry(redis, Scripts(redis))
-    started_s = time.perf_counter()
     try:
         async with asyncio.timeout(REDIS_DEADLINE_S):
+            # The shard that all sessions share must answer. Others that do not are named by the trouble of the cluster.
+            started_s = time.monotonic()
+            await redis.ping()
+            redis_ms = (time.monotonic() - started_s) * 1000
             refusal, workers, frontends, starting, senders = await asyncio.gather(
                 *(_refusal(redis), registry.workers(), registry.frontends(), registry.starting(), registry.senders())
             )
     except (RedisError, OSError):
         return Snapshot(None, None, [], [])
-    redis_ms = (time.perf_counter() - started_s) * 1000
     return Snapshot(redis_ms, refusal, workers, frontends, starting, senders)
 
 
@@ -121,8 +123,6 @@ async def _answers(broker: Redis | None) -> bool:
 
 
 async def _refusal(redis: Redis) -> str | None:
-    """The shard that all sessions share must answer. Others that do not are named by the trouble of the cluster."""
-    await redis.ping()
     found = await asyncio.gather(*map(_refusal_at, shards_of(redis)), return_exceptions=True)
     return next((one for one in found if isinstance(one, str)), None)
 
