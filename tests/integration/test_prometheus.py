@@ -52,13 +52,14 @@ class Prometheus:
 
 @pytest.fixture(scope="module")
 def prometheus(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    """Runs with our scrape configuration, on the stack, each second."""
+    """Runs with our scrape configuration, on the stack, each second; two addresses stand for two health processes."""
     folder = tmp_path_factory.mktemp("prometheus")
     config = yaml.safe_load((GRAFANA / "prometheus.yaml").read_text())
     config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
     config["rule_files"] = [str(GRAFANA / name) for name in config["rule_files"]]
     [job] = config["scrape_configs"]
-    job["static_configs"] = [{"targets": [stack.health_url.removeprefix("http://")]}]
+    target = stack.health_url.removeprefix("http://")
+    job["static_configs"] = [{"targets": [target, target.replace("127.0.0.1", "localhost")]}]
     (folder / "prometheus.yaml").write_text(yaml.safe_dump(config))
     address = f"127.0.0.1:{free_ports(1)[0]}"
     command = ["prometheus", f"--config.file={folder}/prometheus.yaml", f"--storage.tsdb.path={folder}/data"]
@@ -121,10 +122,26 @@ def test_dashboard_and_alerts_are_evaluated_on_a_running_service(stack: Stack, p
         if variable["type"] == "query":
             metric, label = re.fullmatch(r"label_values\((\w+), (\w+)\)", variable["definition"]).groups()  # type: ignore[union-attr]
             assert prometheus.get(f"label/{label}/values", **{"match[]": metric}), variable["definition"]
-    [target] = prometheus.get("targets")["activeTargets"]
-    assert (target["health"], target["lastError"]) == ("up", "")
+    targets = prometheus.get("targets")["activeTargets"]
+    assert [(target["health"], target["lastError"]) for target in targets] == [("up", "")] * 2
     rules = [rule for group in prometheus.get("rules")["groups"] for rule in group["rules"]]
     assert [rule["name"] for rule in rules if rule["health"] != "ok" or rule.get("lastError")] == []
+
+
+@needs_prometheus
+def test_several_health_processes_count_nothing_twice(stack: Stack, prometheus: Prometheus) -> None:
+    [free] = [query for query in queries() if "sum(" in query and "slots_free" in query]
+    [connected] = [query for query in queries() if "frontend_connections" in query]
+
+    def value(query: str) -> float:
+        return sum(float(series["value"][1]) for series in prometheus.get("query", query=query)["result"])
+
+    def one_is_connected() -> bool:
+        both = prometheus.get("query", query="voxtral_model_slots_free")["result"]
+        return (len(both), value(free), value(connected)) == (2, stack.settings.model.slots, 1)
+
+    with connect(stack.ws_url):
+        wait_until(one_is_connected, "each slot and connection is counted once", 30, pause_s=0.5)
 
 
 @needs_prometheus
