@@ -3,6 +3,7 @@
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from frontend.cli.checks.service import check_embedded_server, check_keys, check
 from shared.config.settings import Settings
 from shared.webhooks.signing import encoded
 from tests.keys import KeyList
-from tests.stack import free_ports
+from tests.stack import Stack, free_ports
 
 
 @pytest.fixture
@@ -121,6 +122,19 @@ def test_check_redis_hides_the_password_of_a_server_that_is_not_there() -> None:
     assert check.state is State.BROKEN
     assert "secret" not in f"{check.detail}{check.advice}"
     assert str(port) in check.detail
+
+
+def test_check_redis_compares_its_clock_with_that_of_this_machine(
+    server: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert check_redis(server.settings).state is State.OK
+    clock = time.time
+    for ahead_s in (5.0, -5.0):
+        monkeypatch.setattr(time, "time", lambda ahead_s=ahead_s: clock() + ahead_s)
+        check = check_redis(server.settings)
+        assert check.state is State.WARNING
+        assert "s from that of this machine" in check.detail
+        assert "NTP" in check.advice
 
 
 def test_check_redis_sees_that_another_program_answers() -> None:

@@ -7,6 +7,7 @@ import json
 import socket
 import ssl
 import struct
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -38,6 +39,7 @@ from voxtral_client import ClientError, TranscriptionClient
 
 PROBE_TIMEOUT_S = 3.0
 LENGTH_BYTES = 4
+MOST_CLOCK_DIFFERENCE_S = 0.1
 PONG_LIMIT_BYTES = 4096
 PAGE_LIMIT_BYTES = 64 * 1024
 
@@ -142,6 +144,12 @@ def _check_redis(name: str, address: RedisAddress, settings: Settings, *, confir
     if found.major < MIN_REDIS_VERSION:
         detail = f"{found.name} at {address.shown} is too old"
         return broken(name, detail, f"Use version {MIN_REDIS_VERSION} or newer.")
+    if found.clock_differs_s > MOST_CLOCK_DIFFERENCE_S:
+        return warning(
+            name,
+            f"{found.name} at {address.shown}; its clock is {found.clock_differs_s:.1f} s from that of this machine",
+            "Synchronise the clocks of all machines by NTP: otherwise latencies and lags are wrong by as much.",
+        )
     return _check_replicas(name, address, found, confirming)
 
 
@@ -176,6 +184,8 @@ class _Server:
     replicas: int
     required: int | None
     """Its `min-replicas-to-write`; None if it may not be read."""
+    clock_differs_s: float
+    """How far its clock is from that of this machine, as far as that is certain."""
 
 
 def _check_replicas(name: str, address: RedisAddress, server: _Server, confirming: int) -> Check:
@@ -201,8 +211,10 @@ async def _server(address: RedisAddress) -> _Server:
     primary = await find_primary(address)
     redis = connect_to(address, reply_timeout_s=PROBE_TIMEOUT_S)
     try:
-        info: dict[str, Any] = {}
-        for section in ("server", "replication", "cluster"):
+        began_s = time.time()
+        info: dict[str, Any] = await redis.info("server")
+        ended_s = time.time()
+        for section in ("replication", "cluster"):
             info |= await redis.info(section)
         try:
             required = int((await redis.config_get("min-replicas-to-write"))["min-replicas-to-write"] or 0)
@@ -210,6 +222,7 @@ async def _server(address: RedisAddress) -> _Server:
             required = None
     finally:
         await redis.aclose()
+    clock_s = int(info.get("server_time_usec", began_s * 1e6)) / 1e6
     product = "Valkey" if "valkey_version" in info else "Redis"
     return _Server(
         name=f"{product} {info.get('valkey_version', info['redis_version'])}",
@@ -218,6 +231,7 @@ async def _server(address: RedisAddress) -> _Server:
         primary=primary,
         replicas=int(info.get("connected_slaves", 0)),
         required=required,
+        clock_differs_s=max(0.0, began_s - clock_s, clock_s - ended_s),
     )
 
 
