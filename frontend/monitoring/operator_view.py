@@ -11,7 +11,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from frontend.monitoring.status import REDIS_DEADLINE_S, Snapshot, full_status, take_snapshot
+from frontend.monitoring.status import REDIS_DEADLINE_S, Snapshot, summary, take_snapshot
 from shared.bus.operation import Opening, ServedSession, read_openings, read_served, which_left
 from shared.bus.registry import WorkerReport
 from shared.config.settings import Settings
@@ -22,11 +22,6 @@ MAX_SESSIONS: Final = 500
 GONE_S: Final = 300.0
 """How long a worker stays on the page after its heartbeat has stopped without a drain."""
 MAX_GONE: Final = 20
-SHARED: Final = (
-    *("status", "reason", "version", "slots", "slots_free", "waiting", "orphaned", "connections", "viewers"),
-    *("lag_ms", "latency_ms", "event_loop_delay_ms"),
-)
-"""What the state has in common with `/status`."""
 WORKER_FIELDS: Final = (
     *("id", "host", "model", "device", "slots", "draining", "overloaded", "load", "lag_ms", "rss_bytes"),
     *("gpu_memory_used_bytes", "gpu_memory_total_bytes", "started_at", "version"),
@@ -63,15 +58,13 @@ class OperatorView:
                     served = await self._read_sessions(snapshot)
             except (RedisError, OSError):
                 snapshot = Snapshot(None, None, [], [])
-        status, workers = full_status(snapshot, self._settings), self._workers(snapshot)
+        workers = self._workers(snapshot)  # before the sessions, which need their models
         return {
-            **{name: status[name] for name in SHARED},
-            "redis_ms": status["redis"]["answer_ms"],
-            "errors": status["errors"]["by_code"],
+            **summary(snapshot, self._settings),
+            "redis_ms": snapshot.redis_ms,
             "sessions_total": sum(map(len, served.values())),
             "sessions": self._sessions(served),
             "workers": workers,
-            "starting": status["starting"],
         }
 
     async def _read_sessions(self, snapshot: Snapshot) -> dict[str, list[ServedSession]]:

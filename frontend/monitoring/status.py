@@ -135,24 +135,15 @@ async def _refusal_at(shard: Redis) -> str | None:
     return None
 
 
-def full_status(snapshot: Snapshot, settings: Settings) -> dict[str, Any]:
-    """The response of `/status`. For several workers, each percentile of latency is the worst of them."""
+def summary(snapshot: Snapshot, settings: Settings) -> dict[str, Any]:
+    """The figures of the whole service. For several workers, each percentile of latency is the worst of them."""
     workers, frontends = snapshot.workers, snapshot.frontends
     obstacle = snapshot.obstacle(settings)
+    delays = [*(one.event_loop_delay_ms for one in workers), *(one.event_loop_delay_ms for one in frontends)]
     return {
         "status": "not_ready" if obstacle else "ready",
         "reason": obstacle,
         "version": VERSION,
-        "protocol": OWN.number,
-        "redis": {
-            "address": settings.redis_address,
-            "embedded": settings.redis_is_embedded,
-            **_topology(settings),
-            "broker": None if settings.redis.broker_url is None else settings.broker_at.shown,
-            "answer_ms": None if snapshot.redis_ms is None else round(snapshot.redis_ms, 2),
-        },
-        "models": [model.to_wire() for model in running_models(workers)],
-        "devices": sorted({worker.device for worker in workers}),
         "slots": snapshot.slots,
         "slots_free": snapshot.slots_free,
         "sessions": sum(worker.sessions for worker in workers),
@@ -161,17 +152,32 @@ def full_status(snapshot: Snapshot, settings: Settings) -> dict[str, Any]:
         "connections": sum(frontend.connections for frontend in frontends),
         "viewers": sum(frontend.viewers for frontend in frontends),
         "lag_ms": max((worker.lag_ms for worker in workers), default=0.0),
-        "event_loop_delay_ms": max(
-            [*(one.event_loop_delay_ms for one in workers), *(one.event_loop_delay_ms for one in frontends), 0.0]
-        ),
+        "event_loop_delay_ms": max(delays, default=0.0),
         "latency_ms": {
             stage: asdict(_worst(worker.latency[stage] for worker in workers if stage in worker.latency))
             for stage in sorted({stage for worker in workers for stage in worker.latency})
         },
         "errors": _errors(frontends),
-        "workers": [asdict(worker) for worker in workers],
         "starting": [asdict(start) for start in snapshot.starting],
-        "frontends": [asdict(frontend) for frontend in frontends],
+    }
+
+
+def full_status(snapshot: Snapshot, settings: Settings) -> dict[str, Any]:
+    """The response of `/status`."""
+    return {
+        **summary(snapshot, settings),
+        "protocol": OWN.number,
+        "redis": {
+            "address": settings.redis_address,
+            "embedded": settings.redis_is_embedded,
+            **_topology(settings),
+            "broker": None if settings.redis.broker_url is None else settings.broker_at.shown,
+            "answer_ms": None if snapshot.redis_ms is None else round(snapshot.redis_ms, 2),
+        },
+        "models": [model.to_wire() for model in running_models(snapshot.workers)],
+        "devices": sorted({worker.device for worker in snapshot.workers}),
+        "workers": [asdict(worker) for worker in snapshot.workers],
+        "frontends": [asdict(frontend) for frontend in snapshot.frontends],
         "webhooks": {
             "enabled": settings.webhooks.enabled,
             "sessions": max((sender.sessions for sender in snapshot.senders), default=None),

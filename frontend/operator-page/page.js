@@ -115,7 +115,7 @@ function draw() {
   const focused = document.activeElement instanceof HTMLButtonElement ? document.activeElement.dataset.path : undefined;
   showWorkers(state);
   showSessions(state);
-  const errors = Object.entries(state.errors).sort(([, one], [, other]) => other - one);
+  const errors = Object.entries(state.errors.by_code).sort(([, one], [, other]) => other - one);
   showTable(
     byId("errors"),
     ["Code", "#Number"],

@@ -10,7 +10,7 @@
  *   waiting: number, orphaned: number, connections: number, viewers: number, lag_ms: number, event_loop_delay_ms: number,
  *   redis_ms: number | null, can_change: boolean,
  *   latency_ms: Record<string, {p50: number, p95: number, p99: number}>,
- *   errors: Record<string, number>,
+ *   errors: {by_code: Record<string, number>},
  *   sessions_total: number, sessions: LiveSession[], workers: Worker[], starting: {doing: string}[]}} State
  * @typedef {{text: string, number?: boolean, state?: string, button?: HTMLButtonElement}} Cell
  */
