@@ -93,8 +93,8 @@ function show(now) {
   showFigures(byId("figures"), [
     ["Sessions", known(String(now.sessions_total))],
     ["Slots free", known(`${now.slots_free} of ${now.slots}`)],
-    ["Waiting for a slot", known(String(now.waiting))],
-    ["Without a worker", known(String(now.orphaned))],
+    ["Wait for a slot", known(String(now.waiting))],
+    ["Worker lost", known(String(now.orphaned))],
     ["Connections", known(String(now.connections))],
     ["Viewers", known(String(now.viewers))],
     ["Largest lag", known(duration(now.lag_ms))],
