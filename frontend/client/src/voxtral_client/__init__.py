@@ -26,6 +26,7 @@ from voxtral_client.events import (
 from voxtral_client.messages import (
     ClientError,
     ConnectionLostError,
+    KeyFormatError,
     ServerError,
     UnexpectedMessageError,
     UnreachableError,
@@ -45,6 +46,7 @@ __all__ = [
     "Done",
     "Final",
     "FinalSpeakers",
+    "KeyFormatError",
     "Latency",
     "LiveSession",
     "Partial",

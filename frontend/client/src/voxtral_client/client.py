@@ -48,8 +48,9 @@ class TranscriptionClient:
 
     Proxies of the environment (`https_proxy`, `no_proxy`, …) are used, but never for this machine.
 
-    Raises `AddressError` for a text that is no address. Every method raises `UnreachableError` if no server answers,
-    `ServerError` for the server's own errors, and `ConnectionLostError` if the connection ends too early.
+    Raises `AddressError` for a text that is no address, and `KeyFormatError` for one that cannot be a key. Every
+    method raises `UnreachableError` if no server answers, `ServerError` for the server's own errors, and
+    `ConnectionLostError` if the connection ends too early.
     """
 
     def __init__(

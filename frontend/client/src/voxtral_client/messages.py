@@ -28,6 +28,13 @@ class UnreachableError(ClientError):
         """Status of the response, if a web server answers there without opening a WebSocket."""
 
 
+class KeyFormatError(ClientError):
+    """The text cannot be a key. The message does not contain it."""
+
+    def __init__(self) -> None:
+        super().__init__("The key contains a space, a line break or another character that no key has.")
+
+
 class ConnectionLostError(ClientError):
     """The connection ended before the answer arrived."""
 

@@ -1,6 +1,7 @@
 """How the Python client reaches a service: at one of several addresses, and again after a loss."""
 
 import asyncio
+import re
 import socket
 import ssl
 from contextlib import suppress
@@ -15,6 +16,7 @@ from voxtral_client.events import Ready
 from voxtral_client.messages import (
     ClientError,
     ConnectionLostError,
+    KeyFormatError,
     ServerError,
     UnexpectedMessageError,
     UnreachableError,
@@ -32,10 +34,17 @@ GIVEN_UP = 4000
 
 
 class Servers:
-    """The addresses of one service. The one that answered last is tried first. Raises AddressError."""
+    """The addresses of one service. The one that answered last is tried first. Raises AddressError and KeyFormatError.
+
+    White space around the key, such as the line break of a file, is no part of it. An empty key is none.
+    """
 
     def __init__(self, *urls: str, key: str | None = None, tls: ssl.SSLContext | None = None) -> None:
-        self._headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+        key = (key or "").strip()
+        if not re.fullmatch(r"[!-~]*", key):
+            raise KeyFormatError  # otherwise the error would show the whole header
+        self.headers = {"Authorization": f"Bearer {key}"} if key else {}
+        """What every request to open a connection has."""
         self.tls = tls
         """The certificates that are accepted at `wss://`; None: those of the system's authorities."""
         self.urls = [websocket_url(url) for url in urls]
@@ -70,7 +79,7 @@ class Servers:
                 self.url,
                 **secure,
                 proxy=proxy,
-                additional_headers=self._headers,
+                additional_headers=self.headers,
                 compression=None,  # audio does not compress, and deflating delays small messages
                 max_size=None,  # a long transcript is one message
                 open_timeout=timeout_s,

@@ -2,8 +2,9 @@
 
 import pytest
 
-from voxtral_client import AddressError, TranscriptionClient, UnreachableError
+from voxtral_client import AddressError, KeyFormatError, TranscriptionClient, UnreachableError
 from voxtral_client.addresses import http_url, proxy_for, websocket_url
+from voxtral_client.servers import Servers
 
 
 @pytest.mark.parametrize(
@@ -63,3 +64,16 @@ def test_error_names_the_proxy_without_its_password() -> None:
     error = UnreachableError("wss://voice.example/ws", "connection refused", proxy="http://anna:secret@proxy:3128")
 
     assert "through the proxy http://proxy:3128 (connection refused)" in str(error)
+
+
+@pytest.mark.parametrize("key", ["vox_se\rcret", "vox_se\ncret", "vox_se cret", "vox_se\x00cret", "vox_sécret"])
+def test_text_that_cannot_be_a_key_is_rejected_and_not_shown(key: str) -> None:
+    with pytest.raises(KeyFormatError) as caught:
+        TranscriptionClient("http://127.0.0.1:8000", key=key)
+
+    assert "vox" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("key", "headers"), [("vox_1\r\n", {"Authorization": "Bearer vox_1"}), (" ", {}), ("", {})])
+def test_white_space_around_a_key_is_no_part_of_it(key: str, headers: dict[str, str]) -> None:
+    assert Servers("http://127.0.0.1:8000", key=key).headers == headers
