@@ -11,10 +11,10 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from shared.config.config_file import read_config_file
 from shared.config.renames import RenamedSource
 from shared.config.sections import (
     BROKER_VARIABLE,
@@ -159,7 +159,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         path = _config_path()
-        file_settings = YamlConfigSettingsSource(settings_cls, yaml_file=path)
+        file_settings = InitSettingsSource(settings_cls, read_config_file(path))
         return (
             init_settings,
             RenamedSource(settings_cls, env_settings, "the environment"),
@@ -188,13 +188,9 @@ def load_settings() -> Settings:
     urls = {key: url for variable, key in URL_VARIABLES.items() if (url := os.environ.get(variable))}
     overrides: dict[str, Any] = {"redis": urls} if urls else {}
     try:
-        if path.is_file() and not isinstance(yaml.safe_load(path.read_bytes()), dict | None):
-            raise StartupError(f"The configuration {path} has no sections; allowed: lines like `server:`.")
         settings = Settings(**overrides)
     except ValidationError as error:
         raise StartupError(sentence(error, Settings.model_fields)) from None
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, OSError) as error:
-        raise StartupError(f"The configuration {path} cannot be read: {' '.join(str(error).split())}.") from None
     for protocol in TELEPHONY:
         if protocol in settings.server.protocols:
             settings.telephony_secret(protocol)

@@ -211,7 +211,17 @@ def test_voxtral_config_names_the_file(tmp_path: Path, load: Load) -> None:
             "Setting flower.basic_auth has a bad value; allowed: user:password, in A",
         ),
         ("- server", "The configuration config.yaml has no sections; allowed: lines like `server:`."),
+        ("5: x", "Setting 5 is unknown; allowed here: server, "),
+        ("server: {80: x}", "Setting server.80 is unknown; allowed here: host, "),
         ("server: [", "The configuration config.yaml cannot be read: "),
+        (
+            "access: {keys_file: k}\naccess:\n  origins: []",
+            "The configuration config.yaml cannot be read: access is written twice, again in line 2.",
+        ),
+        (
+            "server:\n  http_port: 1\n  host: h\n  http_port: 2",
+            "The configuration config.yaml cannot be read: http_port is written twice, again in line 4.",
+        ),
     ],
 )
 def test_bad_file_is_one_sentence(load: Load, text: str, sentence: str) -> None:
