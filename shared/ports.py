@@ -5,7 +5,7 @@ from typing import Final
 
 from shared.config.settings import Settings
 
-WILDCARDS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 -- compared, not bound
+WILDCARDS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- compared, not bound
 """Wildcard addresses, and the address at which the same machine reaches such a server."""
 
 

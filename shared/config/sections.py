@@ -15,6 +15,8 @@ from shared.session_options import DELAYS_MS, CommitDelay, Mode
 BROKER_VARIABLE = "REDIS_BROKER_URL"
 URL_VARIABLES = {"REDIS_URL": "url", BROKER_VARIABLE: "broker_url"}
 """Variables without our prefix, and the keys of the section `redis` that they set."""
+HOST = "an address to listen on, such as 127.0.0.1, or 0.0.0.0 for all networks"
+"""Not an empty one, which would also listen on all."""
 MODEL_PATH = (
     "a directory, such as /models/whisper or ~/whisper; for a Whisper also a Hub repository, owner/name; or null"
 )
@@ -50,7 +52,7 @@ KEYLESS = frozenset({ForeignProtocol.WYOMING, ForeignProtocol.WHISPERLIVE, *TELE
 
 
 class ServerSettings(Section):
-    host: str = "127.0.0.1"
+    host: str = Field("127.0.0.1", min_length=1, description=HOST)
     """Address to listen on; `0.0.0.0` opens the service to other machines."""
     http_port: int = Field(8000, ge=1, le=65535)
     health_port: int = Field(8005, ge=1, le=65535)
@@ -97,7 +99,7 @@ class ServerSettings(Section):
 class WyomingSettings(Section):
     """The port of the Wyoming protocol, which is open if `server.protocols` contains `wyoming`."""
 
-    host: str = "127.0.0.1"
+    host: str = Field("127.0.0.1", min_length=1, description=HOST)
     """Address to listen on. The protocol has neither keys nor TLS."""
     port: int = Field(10300, ge=1, le=65535)
 

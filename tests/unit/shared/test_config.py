@@ -158,6 +158,8 @@ def test_voxtral_config_names_the_file(tmp_path: Path, load: Load) -> None:
         ("servers: {}", "Setting servers is unknown; allowed here: server, model, audio, "),
         ("server: {prot: 1}", "Setting server.prot is unknown; allowed here: host, http_port, "),
         ("server: 5", "Setting server is 5; allowed: a section with host, http_port, "),
+        ("server: {host: ''}", "Setting server.host is ''; allowed: an address to listen on, such as 127.0.0.1, or "),
+        ("wyoming: {host: ''}", "Setting wyoming.host is ''; allowed: an address to listen on, such as 127.0.0.1, or "),
         ("server: {http_port: 99999}", "Setting server.http_port is 99999; allowed: a whole number from 1 to 65535."),
         ("server: {http_port: http}", "Setting server.http_port is 'http'; allowed: a whole number from 1 to 65535."),
         (
