@@ -11,6 +11,7 @@ from typing import BinaryIO, Final
 from urllib.parse import urlsplit
 
 from frontend.cli.failures import SourceError
+from frontend.cli.http_get import request_of
 from shared.version import VERSION
 from voxtral_client.addresses import proxy_for, without_password
 
@@ -45,7 +46,7 @@ def download(url: str) -> Iterator[BinaryIO]:
 def _fetch(url: str, proxy: str | None, file: BinaryIO) -> None:
     proxies = {} if proxy is None else {urlsplit(url).scheme: proxy}
     opener = urllib.request.build_opener(urllib.request.ProxyHandler(proxies))
-    request = urllib.request.Request(url, headers={"user-agent": f"voxtral/{VERSION}"})  # noqa: S310 -- checked above
+    request = request_of(url, **{"user-agent": f"voxtral/{VERSION}"})
     with opener.open(request, timeout=TIMEOUT_S) as response:
         shutil.copyfileobj(response, file)
         if response.length:

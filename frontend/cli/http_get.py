@@ -1,12 +1,13 @@
 """One HTTP GET of a small JSON response, for commands that query the service."""
 
+import base64
 import http.client
 import json
 import ssl
 import urllib.error
 import urllib.request
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from voxtral_client.addresses import proxy_for, without_password
 
@@ -34,10 +35,22 @@ def connection_to(url: str, tls: ssl.SSLContext | None, timeout_s: float) -> htt
     return http.client.HTTPConnection(parts.netloc, timeout=timeout_s)
 
 
+def request_of(url: str, **headers: str) -> urllib.request.Request:
+    """A request, with user and password in the URL as Basic authentication. A redirect does not pass them on."""
+    parts = urlsplit(url)
+    credentials, at, host = parts.netloc.rpartition("@")
+    request = urllib.request.Request(urlunsplit(parts._replace(netloc=host)), headers=headers)  # noqa: S310 -- callers check it
+    if at:
+        encoded = base64.b64encode(unquote(credentials).encode()).decode()
+        request.add_unredirected_header("Authorization", f"Basic {encoded}")
+    return request
+
+
 def get_json(url: str, tls: ssl.SSLContext | None = None) -> tuple[int, dict[str, Any]]:
     """The status and the JSON object at a URL. Raises `HttpError`, which names the proxy if one was used."""
     proxy = proxy_for(url)
-    place = url if proxy is None else f"{url} through the proxy {without_password(proxy)}"
+    shown = without_password(url)
+    place = shown if proxy is None else f"{shown} through the proxy {without_password(proxy)}"
     try:
         status, body = _fetch(url, proxy, tls)
     except urllib.error.URLError as error:
@@ -56,7 +69,7 @@ def get_json(url: str, tls: ssl.SSLContext | None = None) -> tuple[int, dict[str
 def _fetch(url: str, proxy: str | None, tls: ssl.SSLContext | None) -> tuple[int, bytes]:
     proxies = {} if proxy is None else {urlsplit(url).scheme: proxy}
     handlers = (urllib.request.ProxyHandler(proxies), urllib.request.HTTPSHandler(context=tls))
-    request = urllib.request.Request(url, headers={"accept": "application/json"})  # noqa: S310 -- callers check it
+    request = request_of(url, accept="application/json")
     try:
         with urllib.request.build_opener(*handlers).open(request, timeout=TIMEOUT_S) as response:
             return response.status, response.read(LIMIT_BYTES)

@@ -24,6 +24,7 @@ from shared.audio.pcm import AudioFormat
 from shared.audio.stream import PcmStream
 from shared.audio.tracks import Separation, TrackStream
 from shared.events import SAMPLE_RATE_HZ
+from voxtral_client.addresses import without_password
 
 DECODER_PATIENCE_S = 60.0
 READ_BYTES = 64 * 1024
@@ -128,6 +129,11 @@ async def _begun(blocks: AsyncIterator[Block]) -> AsyncIterator[Block]:
     return all_blocks()
 
 
+def shown(source: str) -> str:
+    """A source without the password that its address may hold."""
+    return without_password(source) if is_url(source) else source
+
+
 @contextlib.contextmanager
 def opened(source: str, *, live: bool = False, audio_format: AudioFormat | None = None) -> Iterator[Source]:
     """The audio at a path or an address, or on standard input for `-`.
@@ -135,7 +141,7 @@ def opened(source: str, *, live: bool = False, audio_format: AudioFormat | None 
     With `audio_format` it is raw samples. Otherwise it is a file of any kind, and a pipe or an address is copied to a
     temporary file first, since decoders seek; with `live` these are decoded while they arrive. Raises `SourceError`.
     """
-    name = "standard input" if source == STDIN else source
+    name = "standard input" if source == STDIN else shown(source)
     if audio_format is None and live and (is_url(source) or (source == STDIN and _is_pipe(sys.stdin.buffer))):
         yield LiveStream(name, source)
         return

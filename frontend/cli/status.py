@@ -16,7 +16,7 @@ from rich.text import Text
 from frontend.cli.failures import START_HINT, ServiceError
 from frontend.cli.http_get import HttpError, get_json
 from voxtral_client import TranscriptionClient
-from voxtral_client.addresses import http_url
+from voxtral_client.addresses import http_url, without_password
 
 MIB = 1024**2
 PIPE_COLUMNS = 200
@@ -30,7 +30,7 @@ def show_status(url: str, *, as_json: bool, tls: ssl.SSLContext | None = None) -
     """
     answer = full_status(url, tls)
     if answer is None:
-        raise ServiceError(f"{url}/status answers, but not as this service does.")
+        raise ServiceError(f"{without_password(url)}/status answers, but not as this service does.")
     _print(answer, as_json=as_json)
     return bool(answer["status"] == "ready")
 
@@ -45,7 +45,7 @@ def full_status(url: str, tls: ssl.SSLContext | None) -> dict[str, Any] | None:
         hint = f" {START_HINT}" if error.refused else ""
         raise ServiceError(f"{error}{hint}") from None
     if code == HTTPStatus.FORBIDDEN and "detail" in answer:
-        raise ServiceError(f"{url}/status answers with status 403: {answer['detail']}")
+        raise ServiceError(f"{without_password(url)}/status answers with status 403: {answer['detail']}")
     return answer if code == HTTPStatus.OK and "status" in answer else None
 
 

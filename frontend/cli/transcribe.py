@@ -12,7 +12,7 @@ from frontend.cli.failures import SourceError, Status, status_of
 from frontend.cli.interrupts import run_interruptible
 from frontend.cli.live import Hearing, say_captions, say_reconnecting
 from frontend.cli.outputs import Output, name_of, write_whole
-from frontend.cli.recording import Source, opened, paced
+from frontend.cli.recording import Source, opened, paced, shown
 from frontend.cli.screen import screen_for
 from frontend.cli.transcript import Transcript
 from shared.audio.pcm import AudioFormat
@@ -58,19 +58,19 @@ def transcribe_all(job: Job, sources: Sequence[str], planned: Sequence[Sequence[
         try:
             with opened(source, live=job.live, audio_format=job.audio_format) as recording:
                 if len(sources) > 1 and documents == [Output("text")]:
-                    click.echo(f"==> {source} <==")
+                    click.echo(f"==> {shown(source)} <==")
                 _transcribe(job, recording, documents)
         except (VoxtralError, ServerError, ConnectionLostError, SourceError) as error:
             if isinstance(error, ServerError) and error.code == UnauthorizedError.code:
                 raise
             status = max(status, status_of(error))
-            click.echo(f"{source}: {error}", err=True)
+            click.echo(f"{shown(source)}: {error}", err=True)
         except BrokenPipeError:
             raise  # the reader of stdout has gone
         except OSError as error:
             status = max(status, Status.INPUT)
             elsewhere = f" ({error.filename})" if error.filename not in {None, source} else ""
-            click.echo(f"{source}: {error.strerror or error}{elsewhere}.", err=True)
+            click.echo(f"{shown(source)}: {error.strerror or error}{elsewhere}.", err=True)
     return status
 
 

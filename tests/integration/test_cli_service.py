@@ -116,6 +116,16 @@ def test_proxy_that_was_used_is_named(stack: Stack, command: str) -> None:
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("command", [["status"], ["models"], ["transcribe", "-", "--live", "--captions"]])
+def test_password_of_the_address_is_not_shown(stack: Stack, command: list[str]) -> None:
+    port = free_ports(1)[0]
+    done = run(stack, *command, "--url", f"http://anna:secret@127.0.0.1:{port}")
+
+    assert done.returncode == 3
+    assert f"://127.0.0.1:{port}/" in done.stderr
+    assert "secret" not in done.stderr
+
+
 def test_status_at_the_health_port_is_the_full_report(stack: Stack) -> None:
     health, page = (run(stack, "status", "--url", url).stdout for url in (stack.health_url, stack.web_url))
 

@@ -3,8 +3,10 @@
 import functools
 import json
 import threading
-from collections.abc import Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +33,21 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     write_stream(folder / "live.m3u8", 2)
     (folder / "local.m3u8").write_text(f"#EXTM3U\n#EXTINF:2,\nfile://{folder}/live0.ts\n#EXT-X-ENDLIST\n")
     handler = functools.partial(_Quiet, directory=str(folder))
+    with serving(handler) as address:
+        yield address
+
+
+@contextmanager
+def serving(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]:
+    """The address of a web server."""
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        serving = threading.Thread(target=server.serve_forever)
-        serving.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        serving.join()
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def write_stream(path: Path, duration_s: int) -> None:
@@ -126,6 +137,27 @@ def test_recordings_are_downloaded(stack: Stack, site: str) -> None:
 
     assert (done.returncode, counted_s(done.stdout)) == (1, 2)
     assert done.stderr == f"{site}/none.wav: The server answers with status 404 (File not found).\n"
+
+
+def test_recordings_are_downloaded_with_the_password_of_the_address(stack: Stack) -> None:
+    class Guarded(BaseHTTPRequestHandler):
+        log_message = _Quiet.log_message
+
+        def do_GET(self) -> None:
+            if self.headers["Authorization"] != f"Basic {b64encode(b'anna:s:e/t').decode()}":
+                self.send_error(401)
+                return
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(wav(2))
+
+    with serving(Guarded) as address:
+        guarded = address.replace("://", "://anna:s:e%2ft@")
+        done = run(stack, "transcribe", f"{guarded}/a.wav", f"{address}/b.wav")
+
+    assert (done.returncode, counted_s(done.stdout)) == (1, 2)
+    assert done.stdout.startswith(f"==> {address}/a.wav <==")
+    assert done.stderr == f"{address}/b.wav: The server answers with status 401 (Unauthorized).\n"
 
 
 def test_playlist_is_transcribed_live(stack: Stack, site: str) -> None:

@@ -130,9 +130,10 @@ def _check_usage(choices: Choices, formats: set[str], *, live: bool, captions: b
 
 
 def _page(service: Service) -> str:
-    """The address of the page. Raises `ServiceError` if the user's address has none."""
+    """The address of the page, as others may see it. Raises `ServiceError` if the user's address has none."""
     from frontend.cli.failures import ServiceError
     from frontend.cli.http_get import HttpError, get_json
+    from voxtral_client.addresses import without_password
 
     if service.url is not None:
         try:
@@ -141,7 +142,7 @@ def _page(service: Service) -> str:
             raise ServiceError(
                 f"{error} The link to the captions needs the address of the web page, such as --url http://host:8000."
             ) from None
-    return service.base_url
+    return without_password(service.base_url)
 
 
 @click.command(cls=Command)

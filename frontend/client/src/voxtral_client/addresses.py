@@ -22,7 +22,8 @@ class AddressError(ValueError):
     """The text is not an address of a service. The message is one sentence."""
 
     def __init__(self, address: str) -> None:
-        super().__init__(f"{address!r} is not an address of a service; allowed: {ALLOWED}.")
+        shown = re.sub(r".*@", "…@", address, flags=re.DOTALL)  # a password may be in it
+        super().__init__(f"{shown!r} is not an address of a service; allowed: {ALLOWED}.")
 
 
 def websocket_url(address: str) -> str:
@@ -72,5 +73,4 @@ def proxy_for(url: str) -> str | None:
 
 def without_password(url: str) -> str:
     """The URL as it may be shown."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    return re.sub(r"(?<=://)[^/?#]*@", "", url, count=1)

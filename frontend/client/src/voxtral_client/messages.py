@@ -20,7 +20,7 @@ class UnreachableError(ClientError):
 
     def __init__(self, url: str, reason: str, http_status: int | None = None, *, proxy: str | None = None) -> None:
         way = "" if proxy is None else f" through the proxy {without_password(proxy)}"
-        super().__init__(f"No transcription server answers at {url}{way} ({reason}).")
+        super().__init__(f"No transcription server answers at {without_password(url)}{way} ({reason}).")
         self.url = url
         self.proxy = proxy
         """The proxy of the environment that was used; None if none was."""
@@ -39,7 +39,7 @@ class ConnectionLostError(ClientError):
     """The connection ended before the answer arrived."""
 
     def __init__(self, url: str, reason: str) -> None:
-        super().__init__(f"The connection to {url} was lost ({reason}).")
+        super().__init__(f"The connection to {without_password(url)} was lost ({reason}).")
         self.url = url
 
 

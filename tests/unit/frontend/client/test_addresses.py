@@ -60,10 +60,17 @@ def test_other_machines_are_reached_through_the_proxy_of_the_environment(proxies
     assert proxy_for("wss://inside.example/ws") is None
 
 
-def test_error_names_the_proxy_without_its_password() -> None:
-    error = UnreachableError("wss://voice.example/ws", "connection refused", proxy="http://anna:secret@proxy:3128")
+def test_error_names_the_address_and_the_proxy_without_passwords() -> None:
+    error = UnreachableError("wss://bo:hush@voice.example/ws", "refused", proxy="http://anna:secret@proxy:3128")
 
-    assert "through the proxy http://proxy:3128 (connection refused)" in str(error)
+    assert "at wss://voice.example/ws through the proxy http://proxy:3128 (refused)" in str(error)
+
+
+def test_error_for_a_text_that_is_no_address_shows_no_password() -> None:
+    with pytest.raises(AddressError) as caught:
+        TranscriptionClient("http://anna:sec/ret@host:8000")
+
+    assert "'…@host:8000' is not an address" in str(caught.value)
 
 
 @pytest.mark.parametrize("key", ["vox_se\rcret", "vox_se\ncret", "vox_se cret", "vox_se\x00cret", "vox_sécret"])
