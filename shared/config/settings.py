@@ -190,11 +190,27 @@ def load_settings() -> Settings:
     try:
         settings = Settings(**overrides)
     except ValidationError as error:
-        raise StartupError(sentence(error, Settings.model_fields)) from None
+        raise StartupError(sentence(error, Settings.model_fields, _origin)) from None
     for protocol in TELEPHONY:
         if protocol in settings.server.protocols:
             settings.telephony_secret(protocol)
     return settings
+
+
+def _origin(location: list[str]) -> str | None:
+    """The variable or the file that sets the value at this path; None for a default."""
+    variables = {name.upper(): name for name in os.environ}
+    names = [name for name, key in URL_VARIABLES.items() if location == ["redis", key] and os.environ.get(name)]
+    names += [ENV_PREFIX + "__".join(location[:depth]).upper() for depth in range(len(location), 0, -1)]
+    for name in names:
+        if name in variables:
+            return variables[name]
+    found: Any = read_config_file(_config_path())
+    for part in location:
+        if not isinstance(found, dict) or part not in found:
+            return None
+        found = found[part]
+    return str(_config_path())
 
 
 def _config_path() -> Path:

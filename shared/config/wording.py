@@ -23,21 +23,27 @@ class ExplainedError(ValueError):
     must not contain the value."""
 
 
-def sentence(error: ValidationError, fields: Fields) -> str:
-    """The sentence for the first fault. `fields` are those of the settings' top level."""
+def sentence(error: ValidationError, fields: Fields, origin: Callable[[list[str]], str | None]) -> str:
+    """The sentence for the first fault. `fields` are those of the settings' top level; `origin` names the file or the
+    variable that holds the value at a path, None for a default."""
     first = error.errors()[0]
     location = [str(part) for part in first["loc"]]
     known, rest = _resolve(location, fields)
     if first["type"] == "extra_forbidden":
         beside = _section_fields(known[-1]) if known else fields
-        return f"Setting {'.'.join(location)} is unknown; allowed here: {', '.join(beside)}."
+        return f"Setting {_named(location, origin)} is unknown; allowed here: {', '.join(beside)}."
     field = known[-1]
-    key = ".".join(location[: len(location) - len(rest)])
+    key = _named(location[: len(location) - len(rest)], origin)
     if SecretStr in _types(field):
         fault = first.get("ctx", {}).get("error")
         reason = f": {fault}" if isinstance(fault, ExplainedError) else ""
         return f"Setting {key} has a bad value{reason}; allowed: {_allowed(field)}."
     return f"Setting {key} is {shown(first['input'])}; allowed: {_allowed(field)}."
+
+
+def _named(location: list[str], origin: Callable[[list[str]], str | None]) -> str:
+    source = origin(location)
+    return f"{'.'.join(location)} (in {source})" if source else ".".join(location)
 
 
 def check_variables(prefix: str, fields: Fields, also: frozenset[str]) -> None:

@@ -245,7 +245,11 @@ def test_a_machine_without_ipv6_is_one_sentence(monkeypatch: pytest.MonkeyPatch)
             "192.0.2.1",
             "The address 192.0.2.1 cannot be used: Cannot ",
         ),
-        ("VOXTRAL_MODEL__DEVICE", "tpu", "Setting model.device is 'tpu'; allowed: auto, cpu, cuda, cuda:0, cuda:1, …."),
+        (
+            "VOXTRAL_MODEL__DEVICE",
+            "tpu",
+            "Setting model.device (in VOXTRAL_MODEL__DEVICE) is 'tpu'; allowed: auto, cpu, cuda, cuda:0, cuda:1, ….",
+        ),
     ],
 )
 def test_setting_that_does_not_allow_a_start_is_one_sentence(

@@ -135,12 +135,15 @@ def test_broker_is_the_redis_of_sessions_unless_it_has_its_own_url(load: Load) -
 @pytest.mark.parametrize(
     ("broker", "fault"),
     [
-        ("", "it is missing, and REDIS_BROKER_URL too, but redis.url is a Redis Cluster; allowed: redis://host:port"),
-        ("redis+cluster://h1", "it is a Redis Cluster, which Celery's queues cannot use; allowed: redis://host:port"),
+        ("", "has a bad value: it is missing, and REDIS_BROKER_URL too, but redis.url is a Redis Cluster; allowed: "),
+        (
+            "redis+cluster://h1",
+            "(in REDIS_BROKER_URL) has a bad value: it is a Redis Cluster, which Celery's queues can",
+        ),
     ],
 )
 def test_cluster_needs_a_broker_that_is_none(load: Load, broker: str, fault: str) -> None:
-    with pytest.raises(StartupError, match=f"Setting redis.broker_url has a bad value: {re.escape(fault)}"):
+    with pytest.raises(StartupError, match=f"Setting redis.broker_url {re.escape(fault)}"):
         load("", REDIS_URL="redis+cluster://:hush@h1,h2", REDIS_BROKER_URL=broker)
     settings = load("", REDIS_URL="redis+cluster://:hush@h1,h2", REDIS_BROKER_URL="redis+sentinel://s1/mymaster")
     assert settings.redis_at.is_cluster
@@ -229,7 +232,7 @@ def test_voxtral_config_names_the_file(tmp_path: Path, load: Load) -> None:
 def test_bad_file_is_one_sentence(load: Load, text: str, sentence: str) -> None:
     with pytest.raises(StartupError) as caught:
         load(text)
-    assert str(caught.value).startswith(sentence)
+    assert str(caught.value).replace(" (in config.yaml)", "").startswith(sentence)
     assert "\n" not in str(caught.value)
     assert "pw" not in str(caught.value)
 
@@ -280,7 +283,17 @@ def test_bad_file_is_one_sentence(load: Load, text: str, sentence: str) -> None:
 def test_bad_variable_is_one_sentence(load: Load, name: str, value: str, sentence: str) -> None:
     with pytest.raises(StartupError) as caught:
         load("", **{name: value})
-    assert str(caught.value).startswith(sentence)
+    assert str(caught.value).replace(f" (in {name})", "").startswith(sentence)
+
+
+def test_error_names_the_file_or_the_variable_that_holds_the_value(tmp_path: Path, load: Load) -> None:
+    other = tmp_path / "other.yaml"
+    other.write_text("model: {lr: 1}")
+    with pytest.raises(StartupError, match=re.escape(f"Setting model.lr (in {other}) is unknown; ")):
+        load(VOXTRAL_CONFIG=str(other))
+    other.write_text("model: {slots: 0}")
+    with pytest.raises(StartupError, match=re.escape("Setting model.slots (in VOXTRAL_MODEL) is 'x'; ")):
+        load(VOXTRAL_MODEL='{"slots": "x"}')
 
 
 @pytest.mark.parametrize(
