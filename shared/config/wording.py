@@ -47,11 +47,12 @@ def _named(location: list[str], origin: Callable[[list[str]], str | None]) -> st
 
 
 def check_variables(prefix: str, fields: Fields, also: frozenset[str]) -> None:
-    """Raises `StartupError` for a variable that has no effect, or that must hold JSON and does not."""
+    """Raises `StartupError` for a variable that has no effect, or that must hold JSON and does not. As for pydantic,
+    names in small letters are the same."""
     for name, value in os.environ.items():
-        if not name.startswith(prefix) or name in also:
+        if not name.upper().startswith(prefix) or name in also:
             continue
-        location = name.removeprefix(prefix).lower().split("__")
+        location = name.upper().removeprefix(prefix).lower().split("__")
         if location[0] not in fields:
             allowed = ", ".join(fields)
             reason = f"{location[0]!r} is not a section"

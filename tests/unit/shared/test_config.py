@@ -256,6 +256,9 @@ def test_bad_file_is_one_sentence(load: Load, text: str, sentence: str) -> None:
             "The variable VOXTRAL_SERVER__TCP_PORTS is '8765,8766'; allowed: two different ports from 1 to 65535, "
             "written like VOXTRAL_SERVER__TCP_PORTS='[8765, 8766]'.",
         ),
+        ("voxtral_server__tcp_ports", "8765", "The variable voxtral_server__tcp_ports is '8765'; allowed: two "),
+        ("voxtral_server__http_port", "0", "Setting server.http_port is '0'; allowed: a whole number from 1 to 65535."),
+        ("voxtral_servr", "0", "The variable voxtral_servr has no effect: 'servr' is not a section; "),
         ("VOXTRAL_SERVER__TCP_PORTS", "8765", "The variable VOXTRAL_SERVER__TCP_PORTS is '8765'; allowed: two "),
         (
             "VOXTRAL_ACCESS__ORIGINS",
