@@ -244,17 +244,17 @@ class RedisSettings(Section):
     @field_validator("url", "broker_url")
     @classmethod
     def _url_is_of_redis(cls, url: SecretStr | None) -> SecretStr | None:
-        if url:
+        if url is not None:
             RedisAddress.read(url.get_secret_value())
         return url
 
     @field_validator("broker_url")
     @classmethod
     def _broker_is_no_cluster(cls, url: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        if url and RedisAddress.read(url.get_secret_value()).is_cluster:
+        if url is not None and RedisAddress.read(url.get_secret_value()).is_cluster:
             raise ExplainedError("it is a Redis Cluster, which Celery's queues cannot use")
         sessions = info.data.get("url")
-        if url is None and sessions and RedisAddress.read(sessions.get_secret_value()).is_cluster:
+        if url is None and sessions is not None and RedisAddress.read(sessions.get_secret_value()).is_cluster:
             raise ExplainedError(f"it is missing, and {BROKER_VARIABLE} too, but redis.url is a Redis Cluster")
         return url
 

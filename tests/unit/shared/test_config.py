@@ -181,6 +181,8 @@ def test_voxtral_config_names_the_file(tmp_path: Path, load: Load) -> None:
         ("session: {commit_delay: slow}", "Setting session.commit_delay is 'slow'; allowed: fast, balanced, accurate."),
         ("session: {idle_timeout_s: 0}", "Setting session.idle_timeout_s is 0; allowed: a number, more than 0."),
         ("spectrogram: {n_mels: 0}", "Setting spectrogram.n_mels is 0; allowed: a whole number, at least 1."),
+        ("redis: {url: ''}", "Setting redis.url has a bad value: it does not begin with redis://, "),
+        ("redis: {broker_url: ''}", "Setting redis.broker_url has a bad value: it does not begin with redis://, "),
         (
             "redis: {url: 'http://:pw@x'}",
             "Setting redis.url has a bad value: it does not begin with redis://, rediss://, redis+sentinel://, "
