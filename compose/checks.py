@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 
 from shared.errors import StartupError
-from shared.ports import Listener
+from shared.ports import Listener, clash
 
 FREE_DISK_BYTES = 1_000_000_000
 """Enough for the joined model, the append-only file and the logs."""
@@ -15,11 +15,8 @@ FREE_DISK_BYTES = 1_000_000_000
 
 def check_ports(wanted: list[Listener]) -> None:
     """Raises `StartupError` if a port is configured twice, or with a sentence for each that cannot be opened."""
-    seen: dict[int, Listener] = {}
-    for listener in wanted:
-        other = seen.setdefault(listener.port, listener)
-        if other is not listener:
-            raise StartupError(f"Settings {other.setting} and {listener.setting} both name port {listener.port}.")
+    if clashing := clash(wanted):
+        raise StartupError(clashing)
     faults = dict.fromkeys(sentence for listener in wanted if (sentence := _fault(listener)))
     if faults:
         raise StartupError("\n".join(faults))

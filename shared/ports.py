@@ -36,6 +36,16 @@ def listeners(settings: Settings) -> list[Listener]:
     return found
 
 
+def clash(wanted: list[Listener]) -> str | None:
+    """The sentence about the first port that two settings name; None if each has its own."""
+    seen: dict[int, Listener] = {}
+    for listener in wanted:
+        other = seen.setdefault(listener.port, listener)
+        if other is not listener:
+            return f"Settings {other.setting} and {listener.setting} both name port {listener.port}."
+    return None
+
+
 def reachable(host: str) -> str:
     """The host at which this machine reaches a server that listens on `host`."""
     return WILDCARDS.get(host, host)

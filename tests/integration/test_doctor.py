@@ -99,6 +99,19 @@ def test_check_ports_names_the_setting_of_a_port_in_use(stranger: int, name: str
     assert f"server.{name}" in broken[0].advice
 
 
+@pytest.mark.parametrize(
+    ("section", "name", "both"),
+    [("server", "health_port", "server.health_port and flower.port"), ("redis", "port", "flower.port and redis.port")],
+)
+def test_check_ports_finds_a_port_that_two_settings_name(section: str, name: str, both: str) -> None:
+    (port,) = free_ports(1)
+    settings = on_free_ports(**{section: {name: port}} | {"flower": {"port": port}})
+
+    broken = [check.detail for check in check_ports(settings) if check.state is State.BROKEN]
+
+    assert broken == [f"Settings {both} both name port {port}"]
+
+
 def test_check_ports_says_when_the_host_is_not_of_this_machine() -> None:
     checks = list(check_ports(on_free_ports(server={"host": "192.0.2.1"})))
 

@@ -32,7 +32,7 @@ from shared.bus.server_binary import server_binary
 from shared.config.sections import KEYLESS
 from shared.config.settings import Settings
 from shared.errors import StartupError
-from shared.ports import Listener, authority, listeners, reachable
+from shared.ports import Listener, authority, clash, listeners, reachable
 from shared.redis_address import Node, RedisAddress, shown_node
 from shared.webhooks.signing import Signer
 from voxtral_client import ClientError, TranscriptionClient
@@ -104,7 +104,8 @@ def check_tls(settings: Settings) -> Check:
 
 
 def check_ports(settings: Settings) -> Iterator[Check]:
-    """Every port of the service is free, or this service answers there. Redis has its own check."""
+    """Every port of the service is free, or this service answers there, and no two are the same. Redis has its own
+    check."""
     tls = probe_context(settings)
     tls_of_flower = tls if settings.flower.basic_auth else None
     probes: dict[str, Callable[[Listener], bool]] = {
@@ -115,7 +116,10 @@ def check_ports(settings: Settings) -> Iterator[Check]:
         "flower": lambda listener: _http_mentions(listener, tls_of_flower, "/", "flower"),
         "wyoming": _wyoming_answers,
     }
-    for listener in listeners(settings):
+    wanted = listeners(settings)
+    if fault := clash(wanted):
+        yield broken("Ports", fault.rstrip("."), "Change one of them.")
+    for listener in wanted:
         if listener.what in probes:
             yield _check_port(listener, probes[listener.what])
 
