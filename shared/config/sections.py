@@ -73,7 +73,7 @@ class ServerSettings(Section):
     """The protocols of other services that this service also speaks. The addresses of all others do not exist."""
     keepalive_s: float = Field(15, ge=0, description="seconds, or 0 for never")
     """How often white space is sent while a JSON answer is not ready, so that proxies do not cut the connection."""
-    hosts: tuple[str, ...] = Field((), description="names such as voice.example or *.voice.example, or * for all")
+    hosts: tuple[str, ...] = Field((), description="a list of names such as [voice.example, '*.voice.example']")
     """Host names that requests may use, besides 127.0.0.1, localhost, [::1] and `host`. Empty: only these
     while the service listens on loopback, and any name otherwise."""
     tls_certificate: Path | None = None
@@ -307,7 +307,7 @@ class AccessSettings(Section):
     keys: SecretStr | None = Field(None, description="a list of keys as `voxtral keys new` prints them")
     """The same list as text, for the environment. Both lists are merged; if either is set, a key is required."""
     origins: tuple[str, ...] = Field(
-        (), description=f"pages such as https://voice.example ({ORIGIN_FORM}), or * for all"
+        (), description=f"a list of pages such as [https://voice.example] ({ORIGIN_FORM}), or ['*']"
     )
     """Web pages that may use the service besides its own. CORS is enabled for them, and off if there are none."""
 
@@ -359,7 +359,9 @@ class LogSettings(Section):
 
 
 class TracingSettings(Section):
-    otlp_endpoint: str | None = Field(None, pattern=r"^https?://[^\s@]+$")
+    otlp_endpoint: str | None = Field(
+        None, pattern=r"^https?://[^\s@]+$", description="http(s)://host:port/path without a password, or null"
+    )
     """Address of a collector for OTLP over HTTP, such as http://127.0.0.1:4318/v1/traces, without a password, which
     `/status` would show. Unset: no traces."""
     sample_ratio: float = Field(1.0, ge=0, le=1)

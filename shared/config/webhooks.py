@@ -12,7 +12,9 @@ from shared.outgoing.addresses import AllowList
 class OutgoingSettings(Section):
     """Requests of the service to URLs that its clients choose."""
 
-    allow: tuple[str, ...] = Field((), description="names such as receiver.internal or *.internal, and networks")
+    allow: tuple[str, ...] = Field(
+        (), description="a list of names and networks such as [receiver.internal, '*.internal', 10.0.0.0/8]"
+    )
     """Hosts that such URLs may name although they are not public, with any port and without TLS, and networks that
     names may resolve to."""
 

@@ -111,6 +111,8 @@ def _allowed(field: FieldInfo) -> str:
     if section := _section_fields(field):
         return f"a section with {', '.join(section)}"
     types = _types(field)
+    if bool in types:
+        return "true or false"
     if int in types:
         return _with_bounds("a whole number", field)
     if float in types:

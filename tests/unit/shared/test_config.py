@@ -193,6 +193,12 @@ def test_voxtral_config_names_the_file(tmp_path: Path, load: Load) -> None:
             "Setting redis.url has a bad value: it has no host, or a port that is not a number; allowed: redis://host:",
         ),
         (
+            "server: {hosts: voice.example}",
+            "Setting server.hosts is 'voice.example'; allowed: a list of names such as [voice.example, '*.voice.ex",
+        ),
+        ("outgoing: {allow: a.internal}", "Setting outgoing.allow is 'a.internal'; allowed: a list of names and netw"),
+        ("tracing: {otlp_endpoint: banana}", "Setting tracing.otlp_endpoint is 'banana'; allowed: http(s)://host:port"),
+        (
             "access: {protocol_keys: {openai: anna}}",
             "Setting access.protocol_keys is {'openai': 'anna'}; allowed: names of keys by protocol, any of telnyx, ",
         ),
@@ -265,14 +271,14 @@ def test_bad_file_is_one_sentence(load: Load, text: str, sentence: str) -> None:
         (
             "VOXTRAL_ACCESS__ORIGINS",
             "https://a.example",
-            "The variable VOXTRAL_ACCESS__ORIGINS is 'https://a.example'; allowed: pages such as "
-            "https://voice.example (as browsers send them: lower case, no path, default port or pattern), "
-            "or * for all, written like VOXTRAL_ACCESS__ORIGINS='[\"…\"]'.",
+            "The variable VOXTRAL_ACCESS__ORIGINS is 'https://a.example'; allowed: a list of pages such "
+            "as [https://voice.example] (as browsers send them: lower case, no path, default port or pattern), "
+            "or ['*'], written like VOXTRAL_ACCESS__ORIGINS='[\"…\"]'.",
         ),
         (
             "VOXTRAL_ACCESS__ORIGINS",
             '["x"]',
-            "Setting access.origins is ['x']; allowed: pages such as https://voice.example (as browsers send them: ",
+            "Setting access.origins is ['x']; allowed: a list of pages such as [https://voice.example] (as browsers",
         ),
         (
             "VOXTRAL_ACCESS__PROTOCOL_KEYS",
@@ -289,6 +295,19 @@ def test_bad_variable_is_one_sentence(load: Load, name: str, value: str, sentenc
     with pytest.raises(StartupError) as caught:
         load("", **{name: value})
     assert str(caught.value).replace(f" (in {name})", "").startswith(sentence)
+
+
+def test_only_what_may_be_any_text_is_said_to_be_text(load: Load) -> None:
+    said = {}
+    for section, fields in Settings.model_fields.items():
+        for name in fields.get_default(call_default_factory=True).model_dump():
+            with pytest.raises(StartupError) as caught:
+                load(f"{section}: {{{name}: [[]]}}")
+            said[f"{section}.{name}"] = str(caught.value).partition("; allowed: ")[2]
+    assert said["session.revise"] == said["model.cuda_graphs"] == "true or false."
+    texts = {name.rpartition(".")[2] for name, allowed in said.items() if allowed == "text."}
+    paths = {"tls_certificate", "tls_key", "data_dir", "binary", "model_path", "keys_file", "dir", "secret_file"}
+    assert texts == paths | {"name", "second", "twilio_auth_token"}
 
 
 def test_error_names_the_file_or_the_variable_that_holds_the_value(tmp_path: Path, load: Load) -> None:
@@ -310,7 +329,7 @@ def test_error_names_the_file_or_the_variable_that_holds_the_value(tmp_path: Pat
     ],
 )
 def test_an_origin_that_no_browser_sends_is_rejected(load: Load, origin: str) -> None:
-    with pytest.raises(StartupError, match=r"Setting access\.origins is .*as browsers send them"):
+    with pytest.raises(StartupError, match=r"Setting access\.origins .*is .*as browsers send them"):
         load(VOXTRAL_ACCESS__ORIGINS=json.dumps([origin]))
 
 
