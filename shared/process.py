@@ -1,10 +1,11 @@
 """The resources of this process, how its memory is returned to the system, and how processes end."""
 
+import contextlib
 import ctypes
 import os
 import resource
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -61,6 +62,17 @@ def end_with(
     _LIBC.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
     if os.getppid() != parent:
         already()
+
+
+@contextlib.contextmanager
+def children_without_interrupts() -> Iterator[None]:
+    """Processes that this thread starts meanwhile never receive SIGINT, which a terminal sends to all at Ctrl-C: it is
+    for the process that has started them. They need not ignore it, which they could not do while they start."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def how_ended(exit_code: int | None) -> str:

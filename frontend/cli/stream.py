@@ -15,7 +15,7 @@ from frontend.decoding.reading import DecodedBlock
 from shared.audio.damage import AudioWarning
 from shared.audio.tracks import Separation
 from shared.decoder.wire import HEAD, Kind, error_from, head_of
-from shared.process import how_ended
+from shared.process import children_without_interrupts, how_ended
 
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 """Never reached through a proxy."""
@@ -41,11 +41,12 @@ class LiveStream:
         again. Reading raises `VoxtralError` if the stream cannot be decoded."""
         if separation is not None:
             raise SourceError("the channels of a live stream cannot be separated; leave out --channel-mode.")
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "shared.decoder.network", self._source),
-            stdout=asyncio.subprocess.PIPE,
-            env=os.environ | {"no_proxy": ",".join([*filter(None, [os.environ.get("no_proxy")]), *LOOPBACK])},
-        )
+        with children_without_interrupts():
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-P", "-m", "shared.decoder.network", self._source),
+                stdout=asyncio.subprocess.PIPE,
+                env=os.environ | {"no_proxy": ",".join([*filter(None, [os.environ.get("no_proxy")]), *LOOPBACK])},
+            )
         try:
             async with contextlib.aclosing(self._blocks(process)) as blocks:
                 yield blocks

@@ -14,6 +14,7 @@ import orjson
 import structlog
 
 from shared.decoder.wire import MAX_MESSAGE_BYTES, Order
+from shared.process import children_without_interrupts
 
 _ROOT: Final = Path(__file__).parent.parent.parent
 _KEPT_VARIABLES: Final = ("LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONWARNINGS")
@@ -50,13 +51,14 @@ class DecoderLink:
         self._endings: dict[int, asyncio.Future[Ending | None]] = {}
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            self._process = subprocess.Popen(  # noqa: S603 -- ours
-                [sys.executable, "-P", "-m", "shared.decoder", str(theirs.fileno())],
-                env=_environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
-            )
+            with children_without_interrupts():
+                self._process = subprocess.Popen(  # noqa: S603 -- ours
+                    [sys.executable, "-P", "-m", "shared.decoder", str(theirs.fileno())],
+                    env=_environment(),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    pass_fds=(theirs.fileno(),),
+                )
         except BaseException:
             self._control.close()
             raise

@@ -4,18 +4,15 @@ SOURCE is an address, or `-` for standard input. The last frame says how it ende
 """
 
 import os
-import signal
 import sys
 from collections.abc import Iterator
 from typing import Final
 
-signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the command that started this, which then ends it
-
-from shared.audio.blocks import BLOCK_BYTES  # noqa: E402 -- takes a while, during which a Ctrl-C may arrive
-from shared.audio.network import decode_stream  # noqa: E402
-from shared.decoder.wire import Kind, error_content, frame  # noqa: E402
-from shared.errors import VoxtralError  # noqa: E402
-from shared.process import end_with  # noqa: E402
+from shared.audio.blocks import BLOCK_BYTES
+from shared.audio.network import decode_stream
+from shared.decoder.wire import Kind, error_content, frame
+from shared.errors import VoxtralError
+from shared.process import end_with
 
 STDIN: Final = "-"
 

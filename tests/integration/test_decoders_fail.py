@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from frontend.cli.stream import LiveStream
 from frontend.decoding.decoders import Decoders
 from frontend.decoding.link import DecoderLink
 from frontend.decoding.reading import Reading, new_pipe
@@ -17,6 +18,7 @@ from shared.decoder.wire import Order, WireError
 from shared.errors import InvalidAudioError, ServerBusyError, VoxtralError
 from shared.tasks import end_all
 from tests.integration.decoding import begun, children, decoded, decoders_of, eventually, is_gone, long_wav, server_of
+from tests.stack import free_ports
 from tests.unit.shared.audio.test_files import made
 
 
@@ -109,6 +111,24 @@ async def test_recording_that_is_started_on_a_lost_server_ends_at_once() -> None
     with new_pipe() as pipe, recording_file() as file:
         ending = link.start(Order(1, None, None), await file.open(made("wav")), pipe.writable)
     assert ending.result() is None, "otherwise its place is never free again"
+
+
+async def test_interrupt_of_a_terminal_does_not_reach_a_server_that_starts() -> None:
+    link = DecoderLink()
+    try:
+        os.kill(link.pid, signal.SIGINT)
+        assert await link.ready is not None
+    finally:
+        link.close()
+
+
+async def test_interrupt_of_a_terminal_does_not_reach_a_decoder_of_a_stream_that_starts() -> None:
+    others = children()
+    async with LiveStream("stream", f"rtsp://127.0.0.1:{free_ports(1)[0]}/live").decoded() as blocks:
+        for child in children() - others:
+            os.kill(child, signal.SIGINT)
+        with pytest.raises(VoxtralError, match="The stream cannot be opened: Connection refused"):
+            await anext(blocks)
 
 
 async def test_server_starts_for_the_first_recording() -> None:
