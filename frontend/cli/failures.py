@@ -4,14 +4,20 @@ Statuses: 0 done, 1 the input is wrong, 2 wrong usage, 3 no server can be reache
 interrupted by Ctrl-C, 141 the reader of the output is gone.
 """
 
+import ssl
 from enum import IntEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from shared.variables import KEY_VARIABLE
 
+if TYPE_CHECKING:
+    from voxtral_client import UnreachableError
+
 START_HINT: Final = "Start one with `voxtral serve`, or give its address with --url."
+CA_HINT: Final = "--ca-file names certificates to trust."
+PORT_HINT: Final = "--url names the page of the service (port 8000) or its WebSocket port (8765)."
 KEY_NEEDED: Final = f"The service requires a key: set {KEY_VARIABLE}, or use --key."
 _OF_THE_INPUT: Final = frozenset({"audio_too_long", "invalid_audio", "message_too_large", "unsupported_audio"})
 """Codes of the server's errors that are about the recording itself."""
@@ -72,13 +78,21 @@ def status_of(error: Exception) -> Status:
     return Status.INPUT
 
 
+def _advice(error: "UnreachableError") -> str | None:
+    if isinstance(error.cause, ConnectionRefusedError):
+        return START_HINT
+    if isinstance(error.cause, ssl.SSLCertVerificationError):
+        return CA_HINT
+    return None if error.http_status is None else PORT_HINT
+
+
 def failure(error: Exception, *, has_key: bool) -> click.ClickException:
     """What ends the command: prints one sentence. `has_key` says whether the command sends a key."""
     from shared.errors import StartupError, UnauthorizedError  # noqa: PLC0415
     from voxtral_client import ClientError, ServerError, UnreachableError  # noqa: PLC0415
 
     if isinstance(error, UnreachableError):
-        sentence = f"{error} {START_HINT}"
+        sentence = " ".join(filter(None, [str(error), _advice(error)]))
     elif isinstance(error, ServerError) and error.code == UnauthorizedError.code and not has_key:
         sentence = KEY_NEEDED
     elif isinstance(error, (ClientError, CommandError, StartupError)):

@@ -9,7 +9,9 @@ import urllib.request
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from frontend.cli.failures import CA_HINT
 from voxtral_client.addresses import proxy_for, without_password
+from voxtral_client.servers import reason_of
 
 TIMEOUT_S = 5.0
 LIMIT_BYTES = 4 * 1024 * 1024
@@ -82,10 +84,9 @@ def _failure(place: str, error: BaseException | str) -> HttpError:
     match error:
         case ConnectionRefusedError():
             return HttpError(f"Nothing answers at {place} (connection refused).", refused=True)
-        case TimeoutError():
-            return HttpError(f"{place} does not answer within {TIMEOUT_S:g} s.")
         case ssl.SSLCertVerificationError():
-            return HttpError(f"The certificate of {place} is not accepted: {error.verify_message}.")
-        case http.client.HTTPException():
-            return HttpError(f"{place} does not answer ({error or type(error).__name__}).", answered=True)
-    return HttpError(f"{place} does not answer ({error or type(error).__name__}).")
+            return HttpError(f"The certificate of {place} is not accepted: {error.verify_message}. {CA_HINT}")
+    reason = error if isinstance(error, str) else reason_of(error, TIMEOUT_S)
+    # A port with TLS resets a connection without.
+    answered = isinstance(error, http.client.HTTPException | ConnectionResetError)
+    return HttpError(f"{place} does not answer ({reason}).", answered=answered)

@@ -107,6 +107,23 @@ def test_status_without_a_service_says_how_to_start_it(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("command", ["status", "models"])
+def test_port_without_tls_is_not_said_to_be_off(stack: Stack, command: str) -> None:
+    done = run(stack, command, "--url", stack.web_url.replace("http:", "https:"))
+
+    assert done.returncode == 3
+    assert "the port does not use TLS; without TLS, the address begins with http:// or ws://" in done.stderr
+    assert "voxtral serve" not in done.stderr
+
+
+def test_health_port_is_not_said_to_be_off(stack: Stack) -> None:
+    done = run(stack, "models", "--url", stack.health_url)
+
+    assert done.returncode == 3
+    assert "HTTP 403" in done.stderr
+    assert done.stderr.endswith("). --url names the page of the service (port 8000) or its WebSocket port (8765).\n")
+
+
+@pytest.mark.parametrize("command", ["status", "models"])
 def test_proxy_that_was_used_is_named(stack: Stack, command: str) -> None:
     proxy = f"http://anna:secret@127.0.0.1:{free_ports(1)[0]}"
     done = run(stack, command, "--url", "http://voice.example:8000", http_proxy=proxy, no_proxy="")

@@ -154,6 +154,16 @@ def test_commands_accept_certificates_of_a_file(tls_stack: Stack, certificate: C
         trusted(url, str(tmp_path / "a.wav"))
 
 
+@pytest.mark.parametrize("command", ["status", "models"])
+def test_commands_say_which_scheme_or_certificate_is_missing(tls_stack: Stack, command: str) -> None:
+    url = f"://localhost:{port_of(tls_stack, 'web')}"
+    done = run(tls_stack, command, "--url", f"http{url}")
+    assert (done.returncode, "the address begins with https:// or wss://" in done.stderr) == (3, True)
+    done = run(tls_stack, command, "--url", f"https{url}")
+    assert (done.returncode, "--ca-file names certificates to trust" in done.stderr) == (3, True)
+    assert "voxtral serve" not in done.stderr
+
+
 async def test_launcher_and_doctor_find_the_ports(tls_stack: Stack) -> None:
     assert await why_not_ready(tls_stack.settings, probe_context(tls_stack.settings)) is None
     checks = await asyncio.to_thread(lambda: list(check_ports(tls_stack.settings)))

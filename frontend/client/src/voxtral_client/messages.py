@@ -18,7 +18,15 @@ class ClientError(Exception):
 class UnreachableError(ClientError):
     """No server can be reached at the address."""
 
-    def __init__(self, url: str, reason: str, http_status: int | None = None, *, proxy: str | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        reason: str,
+        http_status: int | None = None,
+        *,
+        proxy: str | None = None,
+        cause: Exception | None = None,
+    ) -> None:
         way = "" if proxy is None else f" through the proxy {without_password(proxy)}"
         super().__init__(f"No transcription server answers at {without_password(url)}{way} ({reason}).")
         self.url = url
@@ -26,6 +34,8 @@ class UnreachableError(ClientError):
         """The proxy of the environment that was used; None if none was."""
         self.http_status = http_status
         """Status of the response, if a web server answers there without opening a WebSocket."""
+        self.cause = cause
+        """What prevented the connection."""
 
 
 class KeyFormatError(ClientError):

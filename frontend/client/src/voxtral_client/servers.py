@@ -1,6 +1,7 @@
 """How the Python client reaches a service: at one of several addresses, and again after a loss."""
 
 import asyncio
+import errno
 import re
 import socket
 import ssl
@@ -8,7 +9,14 @@ from contextlib import suppress
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidProxy, InvalidStatus, InvalidURI
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidMessage,
+    InvalidProxy,
+    InvalidStatus,
+    InvalidURI,
+)
 from websockets.frames import CloseCode
 
 from voxtral_client.addresses import proxy_for, websocket_url
@@ -88,7 +96,10 @@ class Servers:
             )
         except (OSError, TimeoutError, InvalidHandshake, InvalidURI, InvalidProxy, ImportError, EOFError) as error:
             http_status = error.response.status_code if isinstance(error, InvalidStatus) else None
-            raise UnreachableError(self.url, _cause(error, timeout_s), http_status, proxy=proxy) from None
+            cause = ConnectionRefusedError() if _is_refused(error) else error
+            raise UnreachableError(
+                self.url, reason_of(cause, timeout_s), http_status, proxy=proxy, cause=cause
+            ) from None
         _notice_dead_peer(connection.transport.get_extra_info("socket"))
         return connection
 
@@ -130,11 +141,27 @@ def _notice_dead_peer(connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_S * 1000)
 
 
-def _cause(error: Exception, timeout_s: float) -> str:
-    if isinstance(error, ConnectionRefusedError):
-        return "connection refused"
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not accepted: {error.verify_message}"
-    if isinstance(error, TimeoutError):
-        return f"no answer within {timeout_s:g} s"
-    return str(error).rstrip(".") or type(error).__name__
+def _is_refused(error: Exception) -> bool:
+    """Also if a name has several addresses: asyncio then raises one error that lists those of all."""
+    return isinstance(error, ConnectionRefusedError) or (
+        isinstance(error, OSError) and set(re.findall(r"\[Errno (\d+)\]", str(error))) == {str(errno.ECONNREFUSED)}
+    )
+
+
+def reason_of(error: BaseException, timeout_s: float) -> str:
+    """Why no connection was made, in words."""
+    reason = str(error).rstrip(".") or type(error).__name__
+    match error:
+        case ConnectionRefusedError():
+            reason = "connection refused"
+        case TimeoutError():
+            reason = f"no answer within {timeout_s:g} s"
+        case ssl.SSLCertVerificationError():
+            reason = f"its certificate is not accepted: {error.verify_message}"
+        case ssl.SSLError(reason="WRONG_VERSION_NUMBER" | "RECORD_LAYER_FAILURE"):
+            reason = "the port does not use TLS; without TLS, the address begins with http:// or ws://"
+        case InvalidMessage():
+            reason = "it speaks another protocol; if the port uses TLS, the address begins with https:// or wss://"
+        case OSError(strerror=str(why)) if not isinstance(error, ssl.SSLError):
+            reason = why
+    return reason

@@ -138,6 +138,14 @@ def test_serve_shows_the_settings_with_their_defaults() -> None:
     assert CliRunner().invoke(cli, ["serve", "--show-config"]).stdout == (PROJECT / "config.yaml").read_text()
 
 
+def test_hint_to_start_a_service_is_given_only_if_none_listens() -> None:
+    refused = UnreachableError("ws://host", "connection refused", cause=ConnectionRefusedError())
+    unknown = UnreachableError("ws://host", "Name or service not known", cause=OSError())
+
+    assert "Start one with `voxtral serve`" in str(failure(refused, has_key=True))
+    assert str(failure(unknown, has_key=True)) == str(unknown)
+
+
 @pytest.mark.parametrize(
     ("error", "status"),
     [
