@@ -97,6 +97,8 @@ def failure(error: Exception, *, has_key: bool) -> click.ClickException:
         sentence = KEY_NEEDED
     elif isinstance(error, (ClientError, CommandError, StartupError)):
         sentence = str(error)
+    elif isinstance(error, OSError) and error.strerror:
+        sentence = f"{error.strerror}." if error.filename is None else f"{error.filename}: {error.strerror}."
     else:
         sentence = f"voxtral failed: {type(error).__name__}: {error} (`voxtral --debug …` shows the traceback)."
     return _Failure(sentence, status_of(error))

@@ -1,6 +1,7 @@
 """Usage of the command line: what is refused before anything is done, and help."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import click
@@ -136,6 +137,13 @@ def test_completion_prints_the_script_of_the_shell(shell: str, part: str) -> Non
 
 def test_serve_shows_the_settings_with_their_defaults() -> None:
     assert CliRunner().invoke(cli, ["serve", "--show-config"]).stdout == (PROJECT / "config.yaml").read_text()
+
+
+def test_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    missing = str(tmp_path / "none.wav")
+    done = CliRunner().invoke(cli, ["speakers", "enroll", "Ann", missing])
+
+    assert (done.exit_code, done.stderr) == (1, f"Error: {missing}: No such file or directory.\n")
 
 
 def test_hint_to_start_a_service_is_given_only_if_none_listens() -> None:
