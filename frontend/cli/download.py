@@ -8,25 +8,33 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from typing import BinaryIO, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from frontend.cli.failures import SourceError
 from frontend.cli.http_get import request_of
 from shared.version import VERSION
 from voxtral_client.addresses import proxy_for, without_password
+from voxtral_client.servers import reason_of
 
 TIMEOUT_S: Final = 30.0
 """How long a server may send nothing."""
 SCHEMES: Final = ("http", "https")
+_KEPT: Final = "!#$%&'()*+,/:;=?@[]~"
+"""Characters of an address that are not encoded; others, such as a space or é, may not be in a request."""
 _PLAYLIST: Final = b"#EXTM3U"
 
 
 @contextlib.contextmanager
 def download(url: str) -> Iterator[BinaryIO]:
     """The content at an address. Raises `SourceError`."""
-    if urlsplit(url).scheme not in SCHEMES:
+    try:
+        parts = urlsplit(url)
+        proxy, _ = proxy_for(url), parts.port
+        url = urlunsplit(parts._replace(path=quote(parts.path, _KEPT), query=quote(parts.query, _KEPT)))
+    except ValueError as error:
+        raise SourceError(f"It is not an address: {error}.") from None
+    if parts.scheme not in SCHEMES:
         raise SourceError("Only http and https addresses are downloaded; --live reads other streams.")
-    proxy = proxy_for(url)
     with tempfile.TemporaryFile() as file:
         try:
             _fetch(url, proxy, file)
@@ -34,8 +42,9 @@ def download(url: str) -> Iterator[BinaryIO]:
             raise SourceError(f"The server answers with status {error.code} ({error.reason}).") from None
         except (OSError, http.client.HTTPException, ValueError) as error:
             way = "" if proxy is None else f" through the proxy {without_password(proxy)}"
-            reason = getattr(error, "reason", None) or error
-            raise SourceError(f"The download failed{way}: {reason}.") from None
+            reason = error.reason if isinstance(error, urllib.error.URLError) else error
+            said = reason if isinstance(reason, str) else reason_of(reason, TIMEOUT_S)
+            raise SourceError(f"The download failed{way}: {said}.") from None
         file.seek(0)
         if file.read(len(_PLAYLIST)) == _PLAYLIST:
             raise SourceError("It is a playlist of a stream: --live transcribes it.")

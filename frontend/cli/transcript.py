@@ -1,6 +1,7 @@
 """The transcript that a command has received, as text, JSON, SRT or WebVTT."""
 
 import json
+import os
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,7 +50,7 @@ class Transcript:
     def _document(self) -> dict[str, Any]:
         languages = Counter(final.language for final in self.finals if final.language)
         return {
-            "file": self.name,
+            "file": os.fsencode(self.name).decode(errors="replace"),  # a name need not be UTF-8
             "mode": self.mode,
             "text": self._text,
             "language": languages.most_common(1)[0][0] if languages else None,

@@ -29,7 +29,8 @@ class _Quiet(SimpleHTTPRequestHandler):
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a web server with a recording and a stream."""
     folder = tmp_path_factory.mktemp("site")
-    (folder / "speech.wav").write_bytes(wav(2))
+    for name in ("speech.wav", "naïve talk!.wav"):
+        (folder / name).write_bytes(wav(2))
     write_stream(folder / "live.m3u8", 2)
     (folder / "local.m3u8").write_text(f"#EXTM3U\n#EXTINF:2,\nfile://{folder}/live0.ts\n#EXT-X-ENDLIST\n")
     handler = functools.partial(_Quiet, directory=str(folder))
@@ -158,6 +159,21 @@ def test_recordings_are_downloaded_with_the_password_of_the_address(stack: Stack
     assert (done.returncode, counted_s(done.stdout)) == (1, 2)
     assert done.stdout.startswith(f"==> {address}/a.wav <==")
     assert done.stderr == f"{address}/b.wav: The server answers with status 401 (Unauthorized).\n"
+
+
+@pytest.mark.parametrize("address", ["http://[::1/b.wav", "http://host:x/b.wav", "http://a..b/b.wav", "http:///b.wav"])
+def test_text_that_is_no_address_does_not_stop_the_other_files(stack: Stack, site: str, address: str) -> None:
+    done = run(stack, "transcribe", address, f"{site}/speech.wav")
+
+    assert (done.returncode, counted_s(done.stdout)) == (1, 2)
+    assert done.stderr.startswith(f"{address}: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_address_may_have_any_characters(stack: Stack, site: str) -> None:
+    done = run(stack, "transcribe", f"{site}/naïve talk%21.wav?a=é b")
+
+    assert (done.returncode, counted_s(done.stdout), done.stderr) == (0, 2, "")
 
 
 def test_playlist_is_transcribed_live(stack: Stack, site: str) -> None:

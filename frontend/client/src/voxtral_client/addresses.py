@@ -31,7 +31,7 @@ def websocket_url(address: str) -> str:
     url = f"http://{address}" if _WITHOUT_SCHEME.fullmatch(address) else address
     try:
         parts = urlsplit(url)
-        scheme, _ = _SCHEMES.get(parts.scheme), parts.port
+        scheme, _, _ = _SCHEMES.get(parts.scheme), parts.port, (parts.hostname or "").encode("idna")
     except ValueError:
         raise AddressError(address) from None
     if scheme is None or not parts.hostname or parts.query or parts.fragment:

@@ -1,6 +1,7 @@
 """Documents of the command line."""
 
 import json
+import os
 
 import pytest
 
@@ -56,3 +57,7 @@ def test_transcript_of_an_answer_is_the_answer() -> None:
 )
 def test_transcript_captions_begin_as_their_format_does(text_format: str, head: str) -> None:
     assert heard("Hello there.").written(text_format).startswith(head)
+
+
+def test_name_of_a_file_need_not_be_utf_8() -> None:
+    assert json.loads(Transcript(os.fsdecode(b"n\xff.wav")).written("json").encode())["file"] == "n\ufffd.wav"

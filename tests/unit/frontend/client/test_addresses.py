@@ -27,7 +27,18 @@ def test_one_address_names_all_protocols(address: str, websocket: str, http: str
 
 
 @pytest.mark.parametrize(
-    "address", ["", "host", "ftp://host", "ws://", "http://host:port", "http://host:99999", "http://[::1", "a b:1"]
+    "address",
+    [
+        "",
+        "host",
+        "ftp://host",
+        "ws://",
+        "http://host:port",
+        "http://host:99999",
+        "http://[::1",
+        "a b:1",
+        "http://a..b:80",
+    ],
 )
 def test_other_texts_are_rejected(address: str) -> None:
     with pytest.raises(AddressError, match="allowed: http://host:port"):
