@@ -27,11 +27,13 @@ def _silence_logs() -> None:
     """Commands report errors themselves; log lines are for services. Called before a command runs."""
     import logging  # noqa: PLC0415
     import sys  # noqa: PLC0415
+    import warnings  # noqa: PLC0415
 
     import structlog  # noqa: PLC0415 -- takes longer than a help text may take
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     if "--debug" in sys.argv:
         return
+    warnings.showwarning = lambda message, *_, **__: print(f"Warning: {message}", file=sys.stderr)
     sys.unraisablehook = lambda _: None  # a second Ctrl-C may end a coroutine anywhere
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)

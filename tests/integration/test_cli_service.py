@@ -89,6 +89,15 @@ def test_status_shows_the_service(stack: Stack) -> None:
         assert expected in done.stdout
 
 
+def test_old_name_of_a_setting_is_one_sentence(stack: Stack) -> None:
+    done = run(stack, "models", VOXTRAL_SESSION__RESUME_WINDOW_S="7")
+
+    assert done.returncode == 0
+    assert done.stderr == (
+        "Warning: Setting session.resume_window_s (in the environment) is now called session.rehear_s; rename it.\n"
+    )
+
+
 def test_status_prints_json(stack: Stack) -> None:
     answer = json.loads(run(stack, "status", "--json", "--url", stack.health_url).stdout)
 
