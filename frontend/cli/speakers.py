@@ -4,16 +4,21 @@ The file holds names and embeddings, no audio: the service makes the embeddings 
 may read the file, because an embedding identifies a person.
 """
 
+import io
 import json
 import os
 import ssl
+import wave
 from collections.abc import Iterable
 from pathlib import Path
 
-from frontend.cli.failures import CommandError
-from shared.voices import is_embedding
+from frontend.cli.failures import CommandError, SourceError
+from shared.errors import VoxtralError
+from shared.events import SAMPLE_RATE_HZ
+from shared.voices import MAX_VOICE_S, is_embedding
 
 ALL = "all"
+SAMPLE_BYTES = 2
 
 
 class SpeakersError(CommandError):
@@ -41,14 +46,33 @@ def enrolled() -> dict[str, str]:
 
 async def enroll(name: str, source: str, *, url: str, key: str | None, tls: ssl.SSLContext | None) -> None:
     """Let the service embed the voice in a recording, and keep the embedding. Replaces one of the same name."""
-    from frontend.cli.recording import opened  # noqa: PLC0415 -- other commands need neither
-    from voxtral_client import TranscriptionClient  # noqa: PLC0415
+    from voxtral_client import TranscriptionClient  # noqa: PLC0415 -- other commands do not need it
 
-    with opened(source) as recording:
-        content, _ = await recording.content()
+    beginning = await _beginning(source)
     async with TranscriptionClient(url, key=key, tls=tls) as client:
-        embedding = await client.embed_voice(content)
+        embedding = await client.embed_voice(beginning)
     _write(enrolled() | {name: embedding})
+
+
+async def _beginning(source: str) -> bytes:
+    """The part of a recording that is used, as WAV. Raises SourceError."""
+    from frontend.cli.recording import opened, shown  # noqa: PLC0415 -- other commands do not need it
+
+    pcm = bytearray()
+    try:
+        with opened(source) as recording:
+            async with recording.decoded() as blocks:
+                async for block in blocks:
+                    pcm += block.pcm
+                    if len(pcm) >= MAX_VOICE_S * SAMPLE_RATE_HZ * SAMPLE_BYTES:
+                        break
+    except VoxtralError as error:
+        raise SourceError(f"{shown(source)}: {error}") from None
+    with io.BytesIO() as written:
+        with wave.open(written, "wb") as file:
+            file.setparams((1, SAMPLE_BYTES, SAMPLE_RATE_HZ, 0, "NONE", ""))
+            file.writeframes(pcm)
+        return written.getvalue()
 
 
 def remove(names: Iterable[str]) -> None:

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.command import run
@@ -33,3 +34,16 @@ def test_enrolled_speaker_is_named_and_another_one_gets_a_letter(stack: Stack, v
     assert [segment["speaker"] for segment in json.loads(done.stdout)["segments"]] == ["A"]
     done = run(stack, "transcribe", voice, "--known-speakers", "Bo", **home)
     assert (done.returncode, "No speaker 'Bo' is enrolled" in done.stderr) == (1, True)
+
+
+def test_only_the_beginning_of_a_recording_is_sent(stack: Stack, voice: Path, tmp_path: Path) -> None:
+    silence = np.zeros(stack.settings.server.max_message_bytes // 2, np.float32)
+    voice.write_bytes(wav_of(np.concatenate([high(SENTENCES[5]), silence])))
+    done = run(stack, "speakers", "enroll", "Ann", voice, XDG_CONFIG_HOME=str(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_file_that_is_no_recording_is_named(stack: Stack, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a")
+    done = run(stack, "speakers", "enroll", "Ann", tmp_path / "a.txt", XDG_CONFIG_HOME=str(tmp_path))
+    assert (done.returncode, done.stderr.startswith(f"Error: {tmp_path / 'a.txt'}: ")) == (1, True)
