@@ -37,7 +37,7 @@ class _Voxtral(click.Group):
         except Exception as error:
             if context.params["debug"]:
                 raise
-            raise failure(error, has_key=context.meta.get(KEY_VARIABLE) is not None) from None
+            raise failure(error, has_key=bool((context.meta.get(KEY_VARIABLE) or "").strip())) from None
 
 
 @click.group(cls=_Voxtral, context_settings={"help_option_names": ["-h", "--help"]})

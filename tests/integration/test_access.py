@@ -280,6 +280,8 @@ def test_command_line_shows_its_key(keyed_stack: Stack, key_list: KeyList, tmp_p
     asked = run(keyed_stack, "transcribe", tmp_path / "a.wav", tmp_path / "a.wav")
     assert (asked.returncode, asked.stdout) == (4, f"==> {tmp_path / 'a.wav'} <==\n"), asked
     assert asked.stderr == "Error: The service requires a key: set VOXTRAL_KEY, or use --key.\n"
+    asked = run(keyed_stack, "transcribe", tmp_path / "a.wav", "--key", "")
+    assert asked.stderr == "Error: The service requires a key: set VOXTRAL_KEY, or use --key.\n"
 
 
 def test_no_key_gets_into_a_log(keyed_stack: Stack, key_list: KeyList) -> None:
