@@ -1,5 +1,7 @@
 """The files that a command writes: formats, paths, and what is not overwritten. Knows no transcript."""
 
+import secrets
+import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -87,14 +89,23 @@ def name_of(source: str) -> str:
 
 
 def write_whole(path: Path, document: str) -> None:
-    """Write the document so that the file never exists half written. Creates the folder."""
+    """Write the document so that the file never exists half written. Creates the folder. An existing file keeps its
+    mode, and a symbolic link its target."""
     if path.exists() and not path.is_file():  # a device or a pipe
         path.write_text(document, encoding="utf-8")
         return
+    path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.part")
-    unfinished.write_text(document, encoding="utf-8")
-    unfinished.replace(path)
+    unfinished = path.with_name(f".{secrets.token_hex(8)}.part")  # the name itself may have no room for a suffix
+    try:
+        with unfinished.open("x", encoding="utf-8") as file:
+            if path.exists():
+                shutil.copymode(path, unfinished)
+            file.write(document)
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
 
 
 def _is_one_file(sources: Sequence[str], output: str) -> bool:

@@ -1,6 +1,7 @@
 """The files that documents of the command line are written to: formats, paths, and what is not overwritten."""
 
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,28 @@ def test_write_whole_leaves_nothing_beside_the_document(tmp_path: Path) -> None:
 
     assert path.read_text(encoding="utf-8") == "Grüße\n"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_write_whole_keeps_a_link_and_the_mode_of_its_target(tmp_path: Path) -> None:
+    target, link = tmp_path / f"{'a' * 251}.txt", tmp_path / "link.txt"
+    target.write_text("old")
+    target.chmod(0o600)
+    link.symlink_to(target)
+
+    write_whole(link, "new")
+
+    assert (link.is_symlink(), target.read_text(), stat.S_IMODE(target.stat().st_mode)) == (True, "new", 0o600)
+
+
+def test_write_whole_that_fails_leaves_the_former_document_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+
+    with pytest.raises(UnicodeEncodeError):
+        write_whole(path, "\udcff")
+
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_suffix_of_the_output_decides_its_format(tmp_path: Path) -> None:
