@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 import click
-from rich.console import Console
 from rich.text import Text
 
 from frontend.cli.checks.check import Check, State, absent, broken, ok
@@ -21,6 +20,7 @@ from frontend.cli.checks.service import (
     check_tls,
     check_webhooks,
 )
+from frontend.cli.console import output
 from shared.bus.append_only_file import damage, locked, move_aside
 from shared.bus.server_binary import server_binary
 from shared.config.settings import load_settings
@@ -37,7 +37,7 @@ NAME_COLUMNS = 17
 
 def run_doctor(*, as_json: bool) -> bool:
     """Print each check as soon as it is done; False if something is broken."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = output(soft_wrap=True)
     found: set[State] = set()
     for check in all_checks():
         found.add(check.state)

@@ -3,13 +3,12 @@
 import asyncio
 import json
 import ssl
-import sys
 
 import click
-from rich.console import Console
 from rich.table import Table
 
-from frontend.cli.status import PIPE_COLUMNS, client_status
+from frontend.cli.console import output
+from frontend.cli.status import client_status
 
 
 def show_models(url: str, *, key: str | None, tls: ssl.SSLContext | None, as_json: bool) -> None:
@@ -26,4 +25,4 @@ def show_models(url: str, *, key: str | None, tls: ssl.SSLContext | None, as_jso
     for model in models:
         slots = f"{model['slots_free']} of {model['slots']} free"
         table.add_row(model["model"], model["engine"], ", ".join(model["modes"]), slots)
-    Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_COLUMNS).print(table)
+    output().print(table)

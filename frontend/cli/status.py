@@ -3,24 +3,22 @@
 import asyncio
 import json
 import ssl
-import sys
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
 import click
-from rich.console import Console, Group
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from frontend.cli.console import output
 from frontend.cli.failures import START_HINT, ServiceError
 from frontend.cli.http_get import HttpError, get_json
 from voxtral_client import TranscriptionClient
 from voxtral_client.addresses import http_url, without_password
 
 MIB = 1024**2
-PIPE_COLUMNS = 200
-"""Width without a terminal, where lines should not be wrapped."""
 
 
 def show_status(url: str, *, as_json: bool, tls: ssl.SSLContext | None = None) -> bool:
@@ -62,7 +60,7 @@ def show_status_at(address: str, *, key: str | None, as_json: bool, tls: ssl.SSL
     if as_json:
         click.echo(json.dumps(answer, ensure_ascii=False))
     else:
-        Console(highlight=False, width=_columns()).print(_brief(answer))
+        output().print(_brief(answer))
     return bool(answer["slots_free"])
 
 
@@ -76,11 +74,7 @@ def _print(answer: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(answer, ensure_ascii=False))
     else:
-        Console(highlight=False, width=_columns()).print(_summary(answer), *_processes(answer))
-
-
-def _columns() -> int | None:
-    return None if sys.stdout.isatty() else PIPE_COLUMNS
+        output().print(_summary(answer), *_processes(answer))
 
 
 def _brief(answer: dict[str, Any]) -> Table:

@@ -98,6 +98,17 @@ def test_old_name_of_a_setting_is_one_sentence(stack: Stack) -> None:
     )
 
 
+@pytest.mark.parametrize("command", ["status", "models", "doctor"])
+def test_reader_that_is_gone_is_no_fault(stack: Stack, command: str) -> None:
+    with running(stack, command) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        errors = process.stderr.read()
+
+        assert (process.wait(limit_s(60)), errors) == (141, b"")
+
+
 def test_status_prints_json(stack: Stack) -> None:
     answer = json.loads(run(stack, "status", "--json", "--url", stack.health_url).stdout)
 
