@@ -39,7 +39,7 @@ def configure_logging(settings: Settings, process: str) -> None:
 
     Raises `StartupError` if the log file cannot be written. Later write errors cost lines, never the process.
     """
-    file = _FileHandler(log_path(settings.logs), settings.logs)
+    file = _FileHandler(_created(log_path(settings.logs)), settings.logs)
     file.setFormatter(_file_formatter(process))
     console = logging.StreamHandler(sys.stderr)
     console.setFormatter(_console_formatter())
@@ -69,11 +69,15 @@ def bind_session(session_id: str) -> None:
 
 
 def log_path(logs: LogSettings) -> Path:
-    """The log file, in a directory that exists. Raises `StartupError` if it cannot be written."""
+    """The log file, which need not exist yet."""
     directory = logs.dir or (Path("/workspace/logs") if Path("/workspace").is_dir() else Path("logs"))
-    path = directory / FILE_NAME
+    return directory / FILE_NAME
+
+
+def _created(path: Path) -> Path:
+    """The same file, in a directory that exists. Raises `StartupError` if it cannot be written."""
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab"):
             return path
     except OSError as error:

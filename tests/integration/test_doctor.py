@@ -216,6 +216,7 @@ def test_check_log_names_a_folder_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "logs").write_text("")
 
     assert check_log(Settings(logs={"dir": tmp_path / "fine"})).state is State.OK
+    assert not (tmp_path / "fine").exists(), "the service may run as another user"
     assert check_log(Settings(logs={"dir": tmp_path / "logs"})).state is State.BROKEN
 
 

@@ -13,7 +13,6 @@ from frontend.cli.checks.check import Check, State, absent, broken, ok, warning
 from frontend.cli.http_get import HttpError, get_json
 from frontend.servers.tls import probe_context
 from shared.config.settings import Settings
-from shared.errors import StartupError
 from shared.logs import log_path
 from shared.torch_build import installed_torch
 from shared.whisper_models import shown_name
@@ -70,10 +69,12 @@ def check_disk(settings: Settings) -> Check:
 
 
 def check_log(settings: Settings) -> Check:
-    try:
-        return ok("Log", str(log_path(settings.logs)))
-    except StartupError as error:
-        return broken("Log", str(error), "Set logs.dir to a folder that can be written.")
+    """Whether the log can be written. Creates nothing: the service may run as another user."""
+    path = log_path(settings.logs)
+    nearest = _existing(path)
+    if os.access(nearest, os.W_OK) and (nearest.is_file() if path.exists() else nearest.is_dir()):
+        return ok("Log", str(path))
+    return broken("Log", f"{path} cannot be written", "Set logs.dir to a folder that can be written.")
 
 
 def check_model(settings: Settings) -> Iterator[Check]:
