@@ -112,12 +112,17 @@ def test_check_ports_finds_a_port_that_two_settings_name(section: str, name: str
     assert broken == [f"Settings {both} both name port {port}"]
 
 
-def test_check_ports_says_when_the_host_is_not_of_this_machine() -> None:
-    checks = list(check_ports(on_free_ports(server={"host": "192.0.2.1"})))
+@pytest.mark.parametrize(
+    ("host", "reason"),
+    [("192.0.2.1", "Cannot assign requested address"), ("host.invalid", "Name or service not known")],
+)
+def test_check_ports_says_when_the_host_is_not_of_this_machine(host: str, reason: str) -> None:
+    checks = list(check_ports(on_free_ports(server={"host": host})))
 
     broken = [check for check in checks if check.state is State.BROKEN]
     assert len(broken) == 4  # Flower stays on loopback without a password
-    assert all("192.0.2.1" in check.detail for check in broken)
+    assert all(check.detail.endswith(f" cannot be opened on {host}: {reason}") for check in broken)
+    assert {check.advice for check in broken} == {"Change server.host."}
 
 
 def test_check_redis_takes_an_embedded_server_that_is_off_for_no_fault() -> None:

@@ -286,8 +286,10 @@ def _check_port(listener: Listener, answers: Callable[[Listener], bool]) -> Chec
         socket.create_server((listener.host, port), family=family).close()
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
-            detail = f"{port} cannot be opened on {listener.host}: {error.strerror or error}"
-            return broken(name, detail, f"Change {listener.setting}.")
+            reason = (error.strerror or str(error)).partition(" (while ")[0]
+            host = "wyoming.host" if listener.what == "wyoming" else "server.host"
+            setting = listener.setting if error.errno == errno.EACCES else host
+            return broken(name, f"{port} cannot be opened on {listener.host}: {reason}", f"Change {setting}.")
     else:
         return ok(name, f"{port} is free")
     if answers(listener):
