@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol, TypeAlias
 
 from frontend.cli.download import download
+from frontend.cli.failures import SourceError
 from frontend.cli.outputs import STDIN, is_url
 from frontend.cli.stream import LiveStream
 from frontend.decoding.decoders import Decoders
@@ -142,6 +143,10 @@ def opened(source: str, *, live: bool = False, audio_format: AudioFormat | None 
     temporary file first, since decoders seek; with `live` these are decoded while they arrive. Raises `SourceError`.
     """
     name = "standard input" if source == STDIN else shown(source)
+    if source == STDIN and sys.stdin is None:
+        raise SourceError("standard input is closed.")
+    if is_url(source) and source.lower().startswith("file:"):
+        raise SourceError("give the path of the file instead of an address.")
     if audio_format is None and live and (is_url(source) or (source == STDIN and _is_pipe(sys.stdin.buffer))):
         yield LiveStream(name, source)
         return
@@ -155,15 +160,12 @@ def opened(source: str, *, live: bool = False, audio_format: AudioFormat | None 
         if audio_format is not None:
             yield RawAudio(name, file, audio_format)
         else:
-            yield Recording(name, stack.enter_context(_seekable(file)))
+            is_seekable = source != STDIN and file.seekable()
+            yield Recording(name, file if is_seekable else stack.enter_context(_copied(file)))
 
 
 @contextlib.contextmanager
-def _seekable(file: BinaryIO) -> Iterator[BinaryIO]:
-    """The file itself, or a copy of all data of a pipe."""
-    if file is not sys.stdin.buffer and file.seekable():
-        yield file
-        return
+def _copied(file: BinaryIO) -> Iterator[BinaryIO]:
     with tempfile.TemporaryFile() as spool:
         shutil.copyfileobj(file, spool)
         yield spool

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import subprocess
 import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ import pytest
 from redis import Redis
 
 from shared.bus import keys
-from tests.command import counted_s, run
+from tests.command import VOXTRAL, counted_s, run
 from tests.integration.native_clients import tone, wav
 from tests.stack import Stack, free_ports
 
@@ -195,6 +196,29 @@ def test_streams_that_cannot_be_read_are_explained(stack: Stack, site: str) -> N
     assert missing == f"{site}/none.m3u8: The stream cannot be opened: Server returned 404 Not Found."
     assert local.startswith(f"{site}/local.m3u8: The stream")  # it may not open a file of this machine
     assert refused == f"{nowhere}: The stream cannot be opened: Connection refused."
+
+
+@pytest.mark.parametrize("options", [[], ["--live"]])
+def test_address_of_a_file_is_not_taken(stack: Stack, options: list[str]) -> None:
+    done = run(stack, "transcribe", "file:///a.wav", *options)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "file:///a.wav: give the path of the file instead of an address.\n"
+
+
+def test_standard_input_may_be_closed(stack: Stack, tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(wav(2))
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" <&-', "sh", VOXTRAL, "transcribe", tmp_path / "a.wav", "-"],
+        env=stack.env,
+        cwd=stack.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, counted_s(done.stdout)) == (1, 2)
+    assert done.stderr == "-: standard input is closed.\n"
 
 
 def test_pipe_with_a_container_is_transcribed_while_it_arrives(stack: Stack) -> None:
