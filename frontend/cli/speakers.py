@@ -78,19 +78,17 @@ async def _beginning(source: str) -> bytes:
 def remove(names: Iterable[str]) -> None:
     """Raises SpeakersError for a name that is not enrolled; then none is removed."""
     known = enrolled()
-    for name in names:
+    for name in dict.fromkeys(names):
         if known.pop(name, None) is None:
             raise SpeakersError(_unknown(name, known))
     _write(known)
 
 
 def known_speakers(names: Iterable[str]) -> list[dict[str, str]]:
-    """The option of a session: the enrolled speakers of these names, or all of them for `all`."""
+    """The option of a session: the enrolled speakers of these names, and all of them for `all`."""
     known = enrolled()
-    if list(names) == [ALL]:
-        names = known
     found = []
-    for name in names:
+    for name in dict.fromkeys(one for given in names for one in (known if given == ALL else [given])):
         if name not in known:
             raise SpeakersError(_unknown(name, known))
         found.append({"name": name, "embedding": known[name]})

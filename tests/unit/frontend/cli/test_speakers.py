@@ -44,6 +44,13 @@ def test_removed_speakers_are_gone_and_only_the_user_may_read_the_rest(both: Pat
 
 
 @pytest.mark.usefixtures("both")
+def test_speaker_that_is_named_twice_is_removed_once() -> None:
+    done = CliRunner().invoke(cli, ["speakers", "remove", "Ann", "Ann"])
+    assert (done.exit_code, done.output) == (0, "")
+    assert speakers.enrolled() == {"Bo": BO}
+
+
+@pytest.mark.usefixtures("both")
 def test_unknown_speakers_are_named_with_those_that_are_known() -> None:
     done = CliRunner().invoke(cli, ["speakers", "remove", "Bo", "Cy"])
     assert done.exit_code == 1
@@ -72,6 +79,7 @@ def test_sessions_get_the_speakers_that_are_wanted() -> None:
     assert wanted() == (None, None, None)
     assert wanted(known_speakers=("Bo",)) == (True, None, [bo])
     assert wanted(known_speakers=("all",)) == (True, None, [{"name": "Ann", "embedding": ANN}, bo])
+    assert wanted(known_speakers=("Bo", "all")) == (True, None, [bo, {"name": "Ann", "embedding": ANN}])
     assert wanted(max_speakers=2) == (True, 2, None)
 
 
