@@ -110,6 +110,13 @@ def test_environment_sets_numbers_lists_and_whole_sections(load: Load) -> None:
     assert (settings.audio.channels, settings.server.tcp_ports, settings.logs.level) == (2, (1765, 1766), "ERROR")
 
 
+def test_null_in_the_environment_unsets_a_setting(load: Load) -> None:
+    settings = load(
+        "{model: {slots: 3}, server: {tls_key: k}}", VOXTRAL_MODEL__SLOTS="null", VOXTRAL_SERVER__TLS_KEY="null"
+    )
+    assert (settings.model.slots, settings.server.tls_key) == (None, None)
+
+
 def test_redis_url_wins_over_everything_and_embeds_nothing(load: Load) -> None:
     assert load("").redis_is_embedded
     settings = load(
