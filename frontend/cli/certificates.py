@@ -13,12 +13,9 @@ def trusted(url: str | None, ca_file: str | None) -> ssl.SSLContext | None:
 
     None means the certificate authorities of the system. Raises `click.BadParameter` for a file without certificates.
     """
-    if url is None:
-        return own_context(load_settings())
-    if ca_file is None:
-        return None
     try:
-        return ssl.create_default_context(cafile=ca_file)
+        context = None if ca_file is None else ssl.create_default_context(cafile=ca_file)
     except (ssl.SSLError, OSError, ValueError) as error:
         reason = "it contains no certificate in PEM format" if isinstance(error, ssl.SSLError) else str(error)
         raise click.BadParameter(f"{ca_file} cannot be used: {reason}.", param_hint="--ca-file") from None
+    return own_context(load_settings()) if url is None else context

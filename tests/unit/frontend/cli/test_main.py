@@ -43,6 +43,7 @@ from voxtral_client import ConnectionLostError, ServerError, UnreachableError
         ["serve", "--workers", "0"],
         ["completion", "tcsh"],
         ["models", "--url", "host"],
+        ["models", "--ca-file", "none.pem"],
         ["transcribe", "--mode", "summarise", "a.wav"],
         ["transcribe", "--captions", "a.wav"],
         ["transcribe", "--languages", "en,", "a.wav"],
