@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from pathlib import Path
-from typing import BinaryIO, Protocol, TypeAlias
+from typing import BinaryIO, TypeAlias
 
 from frontend.cli.download import download
 from frontend.cli.failures import SourceError
@@ -33,38 +33,23 @@ READ_BYTES = 64 * 1024
 Block: TypeAlias = DecodedBlock
 
 
-class Source(Protocol):
-    """One opened input."""
-
-    name: str
-    is_whole: bool
-    """Whether all of the audio exists already."""
-    warnings: list[AudioWarning]
-    """The faults of the recording, when it has been read."""
-
-    def decoded(
-        self, *, strict: bool = False, separation: Separation | None = None
-    ) -> contextlib.AbstractAsyncContextManager[AsyncIterator[Block]]:
-        """The audio. Reading raises `VoxtralError` if it contains none, and with `strict` if it is damaged."""
-
-    async def content(self, separation: Separation | None = None) -> tuple[bytes, str]:
-        """All of it, and its encoding. With a `separation`, the channels of samples are kept apart."""
-
-
 class Recording:
     """One open file."""
 
     def __init__(self, name: str, file: BinaryIO) -> None:
         self.name = name
         self.is_whole = True
+        """Whether all of the audio exists already."""
         self._file = file
         self.warnings: list[AudioWarning] = []
+        """The faults of the recording, when it has been read."""
 
     @contextlib.asynccontextmanager
     async def decoded(
         self, *, strict: bool = False, separation: Separation | None = None
     ) -> AsyncIterator[AsyncIterator[Block]]:
-        """The audio, decoded in its own process, which ends with the `async with`.
+        """The audio, decoded in its own process, which ends with the `async with`. Reading raises `VoxtralError` if it
+        contains none, and with `strict` if it is damaged.
 
         With a `separation`, the channels are kept apart, and their number is known when the `async with` begins.
         """
@@ -115,6 +100,10 @@ class RawAudio:
         if strict:
             stream.check_whole()
         yield Block(stream.finish(), fraction_read=1.0)
+
+
+Source: TypeAlias = Recording | RawAudio | LiveStream
+"""One opened input."""
 
 
 async def _begun(blocks: AsyncIterator[Block]) -> AsyncIterator[Block]:

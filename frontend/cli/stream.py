@@ -55,10 +55,6 @@ class LiveStream:
                 process.kill()
             await process.wait()
 
-    async def content(self, separation: Separation | None = None) -> tuple[bytes, str]:
-        async with self.decoded(separation=separation) as blocks:
-            return b"".join([block.pcm async for block in blocks]), "pcm_s16le"
-
     async def _blocks(self, process: asyncio.subprocess.Process) -> AsyncGenerator[DecodedBlock, None]:
         assert process.stdout is not None
         while True:

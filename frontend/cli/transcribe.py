@@ -12,8 +12,9 @@ from frontend.cli.failures import SourceError, Status, status_of
 from frontend.cli.interrupts import run_interruptible
 from frontend.cli.live import Hearing, say_captions, say_reconnecting
 from frontend.cli.outputs import Output, name_of, write_whole
-from frontend.cli.recording import Source, opened, paced, shown
+from frontend.cli.recording import RawAudio, Recording, Source, opened, paced, shown
 from frontend.cli.screen import screen_for
+from frontend.cli.stream import LiveStream
 from frontend.cli.transcript import Transcript
 from shared.audio.pcm import AudioFormat
 from shared.audio.tracks import Separation
@@ -22,7 +23,7 @@ from shared.session_options import MAX_TRACKS, ChannelMode
 from voxtral_client import ConnectionLostError, ServerError, TranscriptionClient
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """How to transcribe every recording."""
 
@@ -82,7 +83,7 @@ def _transcribe(job: Job, recording: Source, documents: Sequence[Output]) -> Non
     shows_text = documents == [Output("text")] and is_lasting
     to_files = all(document.path is not None for document in documents)
     # An answer about a whole recording needs the whole file; live, each segment is answered separately.
-    if job.live or job.choices.mode in ("transcribe", "translate"):
+    if job.live or isinstance(recording, LiveStream) or job.choices.mode in ("transcribe", "translate"):
         run_interruptible(_hear(job, recording, transcript, text=shows_text or (job.live and to_files)))
     else:
         run_interruptible(_ask(job, recording, transcript))
@@ -118,7 +119,7 @@ async def _hear(job: Job, recording: Source, transcript: Transcript, *, text: bo
         click.echo(f"{recording.name}: {warning}", err=True)
 
 
-async def _ask(job: Job, recording: Source, transcript: Transcript) -> None:
+async def _ask(job: Job, recording: Recording | RawAudio, transcript: Transcript) -> None:
     """Send the file itself as one request, and receive one answer."""
     with screen_for(name_of(recording.name), live=False, text=False):
         separation = job.separation()

@@ -91,8 +91,18 @@ def transcribe(
 
     from frontend.cli.transcribe import Job, transcribe_all
 
-    page = _page(service) if captions else None
-    job = Job(url, service.key, tls, chosen, live, page, chunk_samples, strict, raw, separates)
+    job = Job(
+        url=url,
+        key=service.key,
+        tls=tls,
+        choices=chosen,
+        live=live,
+        captions=_page(service) if captions else None,
+        chunk_samples=chunk_samples,
+        strict=strict,
+        audio_format=raw,
+        separates=separates,
+    )
     sys.exit(transcribe_all(job, sources, planned))
 
 
