@@ -122,11 +122,17 @@ def _summary(answer: dict[str, Any]) -> Group:
     table.add_row("Connections", str(answer["connections"]))
     _add_redis(table, answer["redis"])
     for stage, percentiles in answer["latency_ms"].items():
-        shown = " / ".join(f"{percentiles[name]:.0f}" for name in ("p50", "p95", "p99"))
-        table.add_row(f"Latency, {stage}", f"{shown} ms (p50 / p95 / p99)")
+        table.add_row(f"Latency, {stage}", latency_text(percentiles))
     errors = answer["errors"]["by_code"]
     table.add_row("Errors", ", ".join(f"{code} {count}" for code, count in errors.items()) or "none")
     return Group(table, "")
+
+
+def latency_text(percentiles: dict[str, float]) -> str:
+    """The percentiles of one stage, which are 0 if there was no text."""
+    if not any(percentiles.values()):
+        return "no live text in the last minute"
+    return " / ".join(f"{percentiles[name]:.0f}" for name in ("p50", "p95", "p99")) + " ms (p50 / p95 / p99)"
 
 
 def _add_redis(table: Table, redis: dict[str, Any]) -> None:
