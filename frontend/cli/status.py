@@ -29,8 +29,7 @@ def show_status(url: str, *, as_json: bool, tls: ssl.SSLContext | None = None) -
     answer = full_status(url, tls)
     if answer is None:
         raise ServiceError(f"{without_password(url)}/status answers, but not as this service does.")
-    _print(answer, as_json=as_json)
-    return bool(answer["status"] == "ready")
+    return _show(answer, as_json=as_json)
 
 
 def full_status(url: str, tls: ssl.SSLContext | None) -> dict[str, Any] | None:
@@ -54,8 +53,7 @@ def show_status_at(address: str, *, key: str | None, as_json: bool, tls: ssl.SSL
     """
     answer = full_status(http_url(address), tls)
     if answer is not None:
-        _print(answer, as_json=as_json)
-        return bool(answer["status"] == "ready")
+        return _show(answer, as_json=as_json)
     answer = asyncio.run(client_status(address, key, tls))
     if as_json:
         click.echo(json.dumps(answer, ensure_ascii=False))
@@ -70,11 +68,13 @@ async def client_status(address: str, key: str | None, tls: ssl.SSLContext | Non
         return await client.status()
 
 
-def _print(answer: dict[str, Any], *, as_json: bool) -> None:
+def _show(answer: dict[str, Any], *, as_json: bool) -> bool:
+    """Print the full status; False if no session would be accepted now."""
     if as_json:
         click.echo(json.dumps(answer, ensure_ascii=False))
     else:
         output().print(_summary(answer), *_processes(answer))
+    return bool(answer["status"] == "ready")
 
 
 def _brief(answer: dict[str, Any]) -> Table:
@@ -82,9 +82,7 @@ def _brief(answer: dict[str, Any]) -> Table:
     models = answer["model_info"]["models"]
     reason = "all slots are in use" if models else "no worker is running with a warm model"
     table = Table.grid(padding=(0, 2))
-    table.add_row(
-        "Service", Text("ready", "green") if answer["slots_free"] else Text(f"not ready: {reason}", "bold red")
-    )
+    table.add_row("Service", _readiness(None if answer["slots_free"] else reason))
     table.add_row("Version", answer["version"])
     for number, model in enumerate(models or [None]):
         table.add_row("" if number else "Model", _joined([]) if model is None else _described(model))
@@ -98,9 +96,8 @@ def _described(model: dict[str, Any]) -> str:
 
 def _summary(answer: dict[str, Any]) -> Group:
     """Two columns, the most important rows first."""
-    ready = answer["status"] == "ready"
     table = Table.grid(padding=(0, 2))
-    table.add_row("Service", _ready() if ready else _not_ready(answer["reason"]))
+    table.add_row("Service", _readiness(None if answer["status"] == "ready" else answer["reason"]))
     table.add_row("Version", answer["version"])
     if answer["redis"]["answer_ms"] is None:
         _add_redis(table, answer["redis"])
@@ -165,12 +162,8 @@ def _processes(answer: dict[str, Any]) -> Iterator[Table]:
     yield table
 
 
-def _ready() -> Text:
-    return Text("ready", "green")
-
-
-def _not_ready(reason: str) -> Text:
-    return Text(f"not ready: {reason}", "bold red")
+def _readiness(obstacle: str | None) -> Text:
+    return Text("ready", "green") if obstacle is None else Text(f"not ready: {obstacle}", "bold red")
 
 
 def _memory(report: dict[str, Any]) -> str:
