@@ -139,9 +139,9 @@ def test_session_that_takes_a_row_during_a_pass_is_told_nothing_of_it(engine: An
     engine.close("a")
     engine.open("a", SessionOptions())
     session = engine._sessions["a"]
-    position = session._position
+    position = session.stretch._position
     assert passes(engine, "a", 1) == []
-    assert session._position == position
+    assert session.stretch._position == position
 
 
 def test_stretch_that_begins_during_a_pass_hears_all_of_its_audio(engine: Any) -> None:

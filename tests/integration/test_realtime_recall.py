@@ -107,10 +107,10 @@ def test_past_is_recalled_in_chunks_beside_the_passes_of_others(engine: Any, und
     assert positions > 3 * CHUNK
     steps = 0
     while heir.known_positions >= MIN_CHUNK:
-        reached = other._position
+        reached = other.stretch._position
         engine.step()
         steps += 1
-        assert reached < other._position <= reached + CHUNK + 1
+        assert reached < other.stretch._position <= reached + CHUNK + 1
     assert steps <= positions // CHUNK + 2
     for session_id in ("heir", "other"):
         engine.close(session_id)

@@ -28,6 +28,7 @@ from worker.engines.voxtral_realtime.prefill import CHUNK, MIN_CHUNK
 from worker.engines.voxtral_realtime.prompt import Prompt
 from worker.engines.voxtral_realtime.rows import Rows
 from worker.engines.voxtral_realtime.session import Session
+from worker.engines.voxtral_realtime.stretch import Stretch
 from worker.engines.voxtral_realtime.vocabulary import Vocabulary
 from worker.progress import STARTING
 from worker.turns.judge import TurnJudge
@@ -46,8 +47,8 @@ log = structlog.get_logger()
 class _Flight:
     """A pass that has been launched and not read."""
 
-    members: list[tuple[str, int, Session, int]]
-    """Id, row, session, and the session's stretch at the time of the launch."""
+    members: list[tuple[str, int, Session, Stretch]]
+    """Id, row, session, and its stretch: a token has no meaning in another one."""
     levels: NDArray[np.float32]
     """By row, `[batch, hops]`."""
     started_s: float
@@ -302,17 +303,17 @@ class VoxtralRealtimeEngine:
 
     def _run_known(self, session_id: str) -> None:
         session, row, lead = self._sessions[session_id], self._rows[session_id], self._prompt.lead_samples
-        if session.is_at_start:
-            self._model.start(row, session.delay_tokens)
+        stretch = session.stretch
+        if stretch.is_at_start:
+            self._model.start(row, stretch.delay_tokens)
         tokens: list[int] = []
         windows: list[NDArray[np.float32]] = []
-        stretch = session.stretch
         for _ in range(min(session.known_positions, CHUNK)):
-            tokens.append(session.forced_token)
+            tokens.append(stretch.forced_token)
             windows.append(session.window().copy())
             levels = levels_of(windows[-1][lead : lead + self._prompt.frame_samples])
             session.take(levels, self._prompt.pad_token, 0.0)  # the token there is known or not used
-            if session.stretch != stretch:
+            if session.stretch is not stretch:
                 break
         self._model.prefill(row, np.stack(windows), tokens)
         self._note(session_id, session)
@@ -335,11 +336,12 @@ class VoxtralRealtimeEngine:
                 self._due[session_id] = since_s
                 continue
             session, row = self._sessions[session_id], self._rows[session_id]
-            if session.is_at_start:
-                self._model.start(row, session.delay_tokens)
-            forced_token = session.forced_token
+            stretch = session.stretch
+            if stretch.is_at_start:
+                self._model.start(row, stretch.delay_tokens)
+            forced_token = stretch.forced_token
             self._model.stage(row, session.window(), forced_token)
-            members.append((session_id, row, session, session.stretch))
+            members.append((session_id, row, session, stretch))
             if session.is_ready:
                 self._due[session_id] = now_s
         batch = len(self._rows)
@@ -375,9 +377,9 @@ class VoxtralRealtimeEngine:
         """Pass the tokens on to the sessions, except those that were closed or restarted after the launch."""
         flight, tokens, model_ms = finished.flight, finished.tokens, finished.model_ms
         for session_id, row, session, stretch in flight.members:
-            if session.stretch == stretch and self._sessions.get(session_id) is session:
+            if session.stretch is stretch and self._sessions.get(session_id) is session:
                 session.take(flight.levels[row], tokens[row], model_ms, finished.log_probabilities[row])
-                if session.stretch != stretch:
+                if session.stretch is not stretch:
                     self._note(session_id, session)
                 elif session.has_outputs:
                     self._speaking[session_id] = session

@@ -1,9 +1,8 @@
 """One session of the engine: its audio, its position in the model, and its outputs.
 
 Independent of the model: it provides the audio of the next position and receives the model's token for it, perhaps
-after it has provided the audio of the following position. Audio between two commits is a stretch: each begins with the
-silence that the model expects and ends by draining its delay, so that the answer to a commit has all earlier speech.
-Positions in audio are samples of the session.
+after it has provided the audio of the following position. A `Stretch` of audio ends at a commit, and its delay is then
+drained, so that the answer to the commit has all earlier speech. Positions in audio are samples of the session.
 """
 
 from collections import deque
@@ -26,9 +25,9 @@ from worker.engines.option_notices import (
 from worker.engines.speech.audio_buffer import AudioBuffer
 from worker.engines.speech.vad import SileroVad
 from worker.engines.voxtral_realtime.blank_run import BlankRun
-from worker.engines.voxtral_realtime.loudness import Loudness
 from worker.engines.voxtral_realtime.prompt import Prompt
 from worker.engines.voxtral_realtime.recall import recalled_tokens
+from worker.engines.voxtral_realtime.stretch import Stretch
 from worker.engines.voxtral_realtime.transcript import Transcript
 from worker.engines.voxtral_realtime.turn_ends import TurnEnds
 from worker.engines.voxtral_realtime.vocabulary import Vocabulary
@@ -79,15 +78,7 @@ class Session:
         self._settled_samples = start_samples
         self._segment_resume_samples = start_samples
         self._absorbed_samples = start_samples
-        self._last_word_end_samples = start_samples
-        self._loudness = Loudness(start_samples)
         self._blank = BlankRun(vad, start_samples)
-        self._next_end_samples = start_samples
-        """The end of the next position's window."""
-        self.stretch = 0
-        """How many stretches there were before. Tokens of an earlier stretch have no meaning in this one."""
-        self._known_tokens: list[int] = []
-        """The tokens about the first frames of the stretch, if a previous owner has written them."""
         self._begin_stretch(start_samples)
         self._detect_turns(options)
 
@@ -96,7 +87,7 @@ class Session:
         self._turns.skip(self._audio.end_samples - history.start_samples)
         self._audio = AudioBuffer(history.start_samples, reuses_memory=True)
         self._begin_stretch(history.start_samples)
-        self._known_tokens = recalled_tokens(history, self._settled_samples, self._prompt, self._vocabulary)
+        self.stretch.known_tokens = recalled_tokens(history, self._settled_samples, self._prompt, self._vocabulary)
         if history.words:
             self._last_word_end_samples = history.words[-1].end_samples
 
@@ -129,7 +120,7 @@ class Session:
         self._wanted_delay_tokens = self._prompt.delay_tokens(options.delay_ms or self._default_delay_ms)
 
     def _end_here(self) -> None:
-        last = self._ends_samples[-1] if self._ends_samples else self._origin_samples
+        last = self._ends_samples[-1] if self._ends_samples else self.stretch.origin_samples
         if self._audio.end_samples > last:
             self._ends_samples.append(self._audio.end_samples)
 
@@ -165,57 +156,23 @@ class Session:
     @property
     def is_ready(self) -> bool:
         """Whether the audio of the next position is available."""
-        if self._ends_samples:
-            return self._next_position < self._last_position
-        return self._audio.end_samples >= self._next_end_samples
+        return self.stretch.is_ready(self._audio.end_samples, self._end_samples)
 
     @property
     def is_behind(self) -> bool:
         """Whether there is audio for more than the next position."""
         if self._ends_samples:
             return True
-        return self._audio.end_samples >= self._next_end_samples + self._prompt.frame_samples
-
-    @property
-    def is_at_start(self) -> bool:
-        """Whether the next position is the first of a stretch, for which the row must be restarted."""
-        return self._next_position == self._prompt.first_position
+        return self._audio.end_samples >= self.stretch.next_end_samples + self._prompt.frame_samples
 
     @property
     def known_positions(self) -> int:
         """How many of the next positions have their audio and an output that is known already."""
-        until = self._prompt.left_pad_tokens + self.delay_tokens + len(self._known_tokens)
-        if self._next_position >= until:
-            return 0
-        if self._ends_samples:
-            return min(until, self._last_position) - self._next_position
-        beyond_first = self._audio.end_samples - self._next_end_samples
-        return min(until - self._next_position, beyond_first // self._prompt.frame_samples + 1)
-
-    @property
-    def forced_token(self) -> int:
-        if self._known_tokens:
-            before = self._prompt.frame_said_at(self._next_position - 1, self.delay_tokens)
-            if before is not None and before < len(self._known_tokens):
-                return self._known_tokens[before]
-        return self._prompt.token_at(self._next_position, self.delay_tokens)
+        return self.stretch.known_positions(self._audio.end_samples, self._end_samples)
 
     def window(self) -> NDArray[np.float32]:
-        """The audio of the next position, `[window_samples]`, with silence for the part outside of the stretch.
-
-        Valid until the next `feed` or `take`. After this call, the following position is the next one.
-        """
-        end, limit = self._next_end_samples, self._limit_samples
-        start = end - self._prompt.window_samples
-        self._next_position += 1
-        self._next_end_samples = end + self._prompt.frame_samples
-        if self._origin_samples <= start and end <= limit:
-            return self._audio.between(start, end)
-        window = np.zeros(self._prompt.window_samples, np.float32)
-        first, last = max(start, self._origin_samples), min(end, limit)
-        if first < last:
-            window[first - start : last - start] = self._audio.between(first, last)
-        return window
+        """The audio of the next position; see `Stretch.window`. Valid until the next `feed` or `take`."""
+        return self.stretch.window(self._audio, self._limit_samples)
 
     def take(
         self, levels: NDArray[np.float32], token: int, model_ms: float, log_probability: float | None = None
@@ -224,25 +181,22 @@ class Session:
 
         `log_probability` is the token's.
         """
-        if self._position >= self._prompt.left_pad_tokens:
-            self._loudness.hear(levels)
-        frame = self._prompt.frame_said_at(self._position, self.delay_tokens)
-        self._position += 1
-        if frame is not None and frame >= len(self._known_tokens):
-            at_samples = self._origin_samples + frame * self._prompt.frame_samples
-            self._say(token, at_samples, model_ms, log_probability)
+        said_at_samples = self.stretch.said_at_samples
+        self.stretch.pass_position(levels)
+        if said_at_samples is not None:
+            self._say(token, said_at_samples, model_ms, log_probability)
         if self._ends_samples:
             if self._blank.is_stuck:
                 self._hear_again()
-            elif self._position >= self._last_position:
+            elif self.stretch.is_drained(self._ends_samples[0]):
                 self._end_stretch(model_ms)
         elif self._blank.length_samples >= LONG_PAUSE_SAMPLES:
             self._renew_in_pause()
-        if self._wanted_delay_tokens != self.delay_tokens:
+        if self._wanted_delay_tokens != self.stretch.delay_tokens:
             self._change_delay()
         self._switch_turns()
         if self._settled_samples - self._audio.start_samples >= SAMPLE_RATE_HZ:
-            next_samples = self._next_end_samples - self._prompt.window_samples
+            next_samples = self.stretch.next_end_samples - self._prompt.window_samples
             self._audio.forget_before(min(next_samples, self._settled_samples, self._audio.end_samples))
 
     # Called by the engine
@@ -260,7 +214,7 @@ class Session:
     @property
     def absorbed_samples(self) -> int:
         """A part of a frame waits for its other part, not for the model, so it counts as absorbed."""
-        waits = self._next_position > self._position or self.is_ready
+        waits = self.stretch.is_in_flight or self.is_ready
         reached = self._heard_samples if waits else self._audio.end_samples
         self._absorbed_samples = max(self._absorbed_samples, reached)
         return self._absorbed_samples
@@ -281,7 +235,7 @@ class Session:
             self._put(self._transcript.append(piece, self._heard_samples, model_ms, log_probability))
         else:
             until_samples = min(frame_samples + self._prompt.frame_samples, self._limit_samples)
-            self._blank.pad(until_samples, self._audio, self._loudness)
+            self._blank.pad(until_samples, self._audio, self.stretch.loudness)
             settled_samples = frame_samples - MAX_WORD_SAMPLES
             if settled_samples > self._settled_samples:
                 self._settled_samples = max(self._settled_samples, min(settled_samples, self._blank.needed_samples))
@@ -299,21 +253,15 @@ class Session:
         limit = self._limit_samples  # a word that the model makes up in the silence after the stretch
         end_samples = min(frame_samples + self._prompt.frame_samples // 2, limit)
         after_samples = min(self._last_word_end_samples, end_samples)
-        self._transcript.begin_word(self._loudness.onset_samples(after_samples, end_samples), end_samples)
+        self._transcript.begin_word(self.stretch.loudness.onset_samples(after_samples, end_samples), end_samples)
         self._last_word_end_samples = end_samples
         self._settled_samples = max(self._settled_samples, min(frame_samples + self._prompt.frame_samples, limit))
         self._blank.begin(self._settled_samples)
 
     def _begin_stretch(self, origin_samples: int) -> None:
-        self.delay_tokens = self._wanted_delay_tokens
-        self._origin_samples = self._last_word_end_samples = origin_samples
-        self._position = self._next_position = self._prompt.first_position
-        start_samples = origin_samples + self._prompt.window_start_samples(self._position)
-        self._next_end_samples = start_samples + self._prompt.window_samples
-        self.stretch += 1
-        self._loudness = Loudness(origin_samples)
+        self.stretch = Stretch(self._prompt, origin_samples, self._wanted_delay_tokens)
+        self._last_word_end_samples = origin_samples
         self._blank.begin(max(origin_samples, self._settled_samples))
-        self._known_tokens = []
 
     def _end_stretch(self, model_ms: float) -> None:
         end_samples = self._ends_samples.popleft()
@@ -330,14 +278,14 @@ class Session:
         self._begin_stretch(start_samples)
 
     def _renew_in_pause(self) -> None:
-        age_samples = self._heard_samples - self._origin_samples
+        age_samples = self._heard_samples - self.stretch.origin_samples
         if self._blank.is_stuck:
             self._hear_again()
         elif age_samples >= RENEWED_AFTER_SAMPLES and not self._blank.has_speech and not self._transcript.is_open:
             self._begin_stretch(self._settled_samples)
 
     def _answer_commits(self) -> None:
-        while self._commits_samples and self._commits_samples[0] <= self._origin_samples:
+        while self._commits_samples and self._commits_samples[0] <= self.stretch.origin_samples:
             self._outbox.append(Committed(self._commits_samples.popleft()))
 
     def _end_if_drained(self) -> None:
@@ -370,18 +318,17 @@ class Session:
 
     def _change_delay(self) -> None:
         """The row must be restarted for another delay; audio that has no text yet is processed again."""
-        if self._wanted_delay_tokens != self.delay_tokens and not self._transcript.is_open:
+        if self._wanted_delay_tokens != self.stretch.delay_tokens and not self._transcript.is_open:
             self._begin_stretch(self._settled_samples)
 
     @property
-    def _last_position(self) -> int:
-        """The position after the last one of a stretch whose end is known."""
-        return self._prompt.positions(self._ends_samples[0] - self._origin_samples, self.delay_tokens)
+    def _end_samples(self) -> int | None:
+        """The end of the stretch; None if it is not known."""
+        return self._ends_samples[0] if self._ends_samples else None
 
     @property
     def _heard_samples(self) -> int:
-        heard = self._origin_samples + (self._position - self._prompt.left_pad_tokens) * self._prompt.frame_samples
-        return max(self._origin_samples, min(heard, self._limit_samples))
+        return self.stretch.heard_samples(self._limit_samples)
 
     @property
     def _limit_samples(self) -> int:

@@ -43,9 +43,9 @@ class StuckModel:
 
     def run(self) -> list[Output]:
         while self.session.is_ready:
-            self.started += self.session.is_at_start
-            frame = PROMPT.frame_said_at(self.session._position, self.session.delay_tokens)
-            token = PAD if frame is None else self._token(self.session._origin_samples // FRAME + frame)
+            self.started += self.session.stretch.is_at_start
+            said_at = self.session.stretch.said_at_samples
+            token = PAD if said_at is None else self._token(said_at // FRAME)
             self.last = token
             self.session.take(heard(self.session), token, 1.0)
         return self.session.take_outputs()

@@ -71,11 +71,10 @@ class Script:
     def run(self) -> list[Output]:
         """Everything that is ready."""
         while self.session.is_ready:
-            position, origin = self.session._position, self.session._origin_samples
-            frame = PROMPT.frame_said_at(position, self.session.delay_tokens)
-            at = origin // FRAME + (-1 if frame is None else frame)
-            token = PAD if frame is None else self._said.get(at, PAD)
-            heard_whole = at * FRAME < self.session._limit_samples
+            said_at = self.session.stretch.said_at_samples
+            frame = -1 if said_at is None else said_at // FRAME
+            token = self._said.get(frame, PAD)
+            heard_whole = frame * FRAME < self.session._limit_samples
             if (token == WORD and not heard_whole) or (token not in (PAD, WORD) and self._last != WORD):
                 token = PAD  # the word is not in this stretch
             self._last = token
@@ -160,10 +159,10 @@ def test_changed_delay_waits_for_the_open_segment_and_loses_no_word() -> None:
     script = Script({3: "a", 20: "b"}, delay_ms=960)
     script.feed(3 + 12 + 3)
     script.session.configure(SessionOptions(delay_ms=160))
-    assert script.session.delay_tokens == 12
+    assert script.session.stretch.delay_tokens == 12
     outputs = script.feed(ENDPOINT_FRAMES)
     assert [final.text for final in finals(outputs)] == ["a"]
-    assert script.session.delay_tokens == 2
+    assert script.session.stretch.delay_tokens == 2
     script.feed(4)
     script.session.finish()
     assert [final.text for final in finals(script.run())] == ["b"]
@@ -173,7 +172,7 @@ def test_changed_delay_in_silence_takes_effect_at_once() -> None:
     script = Script({30: "a"})
     script.feed(25)
     script.session.configure(SessionOptions(delay_ms=80, language="de"))
-    assert script.session.delay_tokens == 1
+    assert script.session.stretch.delay_tokens == 1
     script.feed(10)
     script.session.finish()
     [final] = finals(script.run())
@@ -211,11 +210,11 @@ def test_continued_session_counts_from_its_checkpoint() -> None:
         SessionOptions(), PROMPT, Vocabulary(_Alphabet()), start_samples=8000, segment=4, default_delay_ms=480
     )
     session.feed(np.zeros(5 * FRAME, np.float32))
-    said = {2: WORD, 3: 100}
+    said = {8000 + 2 * FRAME: WORD, 8000 + 3 * FRAME: 100}
     session.finish()
     while session.is_ready:
-        frame = PROMPT.frame_said_at(session._position, session.delay_tokens)
-        session.take(heard(session), said.get(-1 if frame is None else frame, PAD), 1.0)
+        said_at = session.stretch.said_at_samples
+        session.take(heard(session), PAD if said_at is None else said.get(said_at, PAD), 1.0)
     [final] = finals(session.take_outputs())
     assert (final.segment, final.words[0].end_samples) == (4, 8000 + 2 * FRAME + 640)
 

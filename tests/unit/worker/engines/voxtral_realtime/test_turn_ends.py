@@ -75,8 +75,8 @@ def outputs_of(
     def run() -> None:
         session.listen()
         while session.is_ready:
-            frame = PROMPT.frame_said_at(session._position, session.delay_tokens)
-            session.take(heard(session), PAD if frame is None else said.get(frame, PAD), 1.0)
+            said_at = session.stretch.said_at_samples
+            session.take(heard(session), PAD if said_at is None else said.get(said_at // FRAME, PAD), 1.0)
             session.listen()
         found.extend(session.take_outputs())
 
