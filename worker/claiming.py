@@ -9,11 +9,13 @@ import orjson
 from shared.bus.ownership import Owner
 from shared.session_options import SessionOptions
 from worker.channels.session import ChannelSession
-from worker.channels.states import ChannelStates
-from worker.claim import Claim
+from worker.channels.states import ChannelStates, decoded_voices
+from worker.claim import Claim, Opening
 from worker.commitment import Commitment
+from worker.handles import handle_of
 from worker.second_pass.revisions import Revisions
 from worker.session import WorkerSession
+from worker.track import Track
 
 
 def claimed(
@@ -45,12 +47,32 @@ def claimed(
     stored = held.get(b"committed")
     if options.channels is not None:
         states = ChannelStates.decoded(stored, options.channels, checkpoint_samples=checkpoint_samples, segment=segment)
+        tracks = channel_tracks(claim, states)
         session: WorkerSession = ChannelSession(
-            claim, now_s, kept_samples, revisions=revisions, states=states, finals=finals
+            claim, tracks, now_s, kept_samples, revisions=revisions, states=states, finals=finals
         )
     else:
         claim = replace(claim, committed=Commitment.decoded(stored, segment))
-        session = WorkerSession(claim, now_s, kept_samples, revisions=revisions)
+        session = WorkerSession(claim, single_track(claim), now_s, kept_samples, revisions=revisions)
     if revisions is not None:
         revisions.open(session.openings)
     return session
+
+
+def single_track(claim: Claim) -> tuple[Track, ...]:
+    """The track of a session whose audio is one channel."""
+    kept = claim.committed or Commitment(claim.segment)
+    handle = handle_of(claim.owner.session_id, claim.owner.fence)
+    return (Track(Opening(handle, claim.checkpoint_samples, claim.segment, kept), claim.options, claim.speakers),)
+
+
+def channel_tracks(claim: Claim, states: ChannelStates) -> tuple[Track, ...]:
+    """A track for each channel, as its former owner has left it."""
+    voices = decoded_voices(claim.speakers, len(states.channels))
+    tracks = []
+    for channel, (state, known) in enumerate(zip(states.channels, voices, strict=True)):
+        committed = state.committed or Commitment(state.segment)
+        handle = handle_of(claim.owner.session_id, claim.owner.fence, channel)
+        opening = Opening(handle, state.checkpoint_samples, state.segment, committed)
+        tracks.append(Track(opening, claim.options, known, channel=channel, label_prefix=str(channel)))
+    return tuple(tracks)

@@ -1,4 +1,4 @@
-"""How far the audio of a session is read and processed, whether its client is there, and which limits that exceeds.
+"""How far the tracks of a session are, whether its client is there, and which limits that exceeds.
 
 Only state: no Redis, no model, no clock.
 """
@@ -7,13 +7,18 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.audio.pcm import from_s16
 from shared.bus.audio import entry_order
 from shared.bus.states import SessionState
 from shared.events import SAMPLE_RATE_HZ
 from shared.session_options import SessionOptions
 from worker.arrivals import Arrivals
-from worker.claim import Claim
+from worker.claim import Claim, Opening
 from worker.handles import handle_of
+from worker.track import Track
 
 ENGINE_BACKLOG_SAMPLES: Final = 10 * SAMPLE_RATE_HZ
 """A session with this much unprocessed audio in the engine is not read further."""
@@ -30,14 +35,14 @@ class SessionPositions:
     """Belongs to the I/O loop. Positions are in samples."""
 
     claim: Claim
+    tracks: tuple[Track, ...]
+    """What makes text of its audio. One, unless its channels are separate (`worker.channels`)."""
     now_s: float
     kept_samples: int = 0
     """Audio before the checkpoint that is kept, so that a new owner can process it again."""
     options: SessionOptions = field(init=False)
     last_entry_id: bytes = field(init=False)
     read_samples: int = field(init=False)
-    absorbed_samples: int = field(init=False)
-    checkpoint_samples: int = field(init=False)
     reported_samples: int = field(init=False)
     """Position of the last progress message."""
     finishing: bool = False
@@ -62,8 +67,7 @@ class SessionPositions:
         claim = self.claim
         self.options = claim.options
         self.last_entry_id = b"%d-0" % claim.checkpoint_samples
-        self.read_samples = self.absorbed_samples = self.reported_samples = claim.checkpoint_samples
-        self.checkpoint_samples = claim.checkpoint_samples
+        self.read_samples = self.reported_samples = claim.checkpoint_samples
         self.answered_commit = claim.answered_commit
         self._heard_from_s = self.now_s
 
@@ -73,8 +77,54 @@ class SessionPositions:
 
     @property
     def handle(self) -> str:
-        """The session's name in the engine."""
+        """Its name while this worker owns it; in the engine, if it has one track."""
         return handle_of(self.session_id, self.claim.owner.fence)
+
+    @property
+    def handles(self) -> tuple[str, ...]:
+        """Its names in the engine."""
+        return tuple(track.handle for track in self.tracks)
+
+    @property
+    def slots(self) -> int:
+        """The slots that it has: one for each handle."""
+        return len(self.tracks)
+
+    @property
+    def openings(self) -> list[Opening]:
+        """How its handles are opened in the engine, in the order of its channels."""
+        return [track.opening for track in self.tracks]
+
+    def track(self, handle: str) -> Track:
+        return self.tracks[self.handles.index(handle)]
+
+    @property
+    def absorbed_samples(self) -> int:
+        """The engine has processed the audio of all tracks up to here."""
+        return min(track.absorbed_samples for track in self.tracks)
+
+    @property
+    def checkpoint_samples(self) -> int:
+        """No track needs audio before this any more."""
+        return min(track.checkpoint_samples for track in self.tracks)
+
+    @property
+    def throttled(self) -> bool:
+        """Whether the engine, or the speaker thread, already has enough unprocessed audio of this session."""
+        enough = FILE_BACKLOG_SAMPLES if self.options.recording else ENGINE_BACKLOG_SAMPLES
+        tracked = [at for track in self.tracks if (at := track.speakers.tracked_samples) is not None]
+        return self.read_samples - min((self.absorbed_samples, *tracked)) >= enough
+
+    def parts(self, end_samples: int, pcm: bytes) -> list[tuple[str, NDArray[np.float32]]]:
+        """The audio of each handle in an entry that ends at this position, without what was read before."""
+        frames = np.frombuffer(pcm, "<i2").reshape(-1, len(self.tracks))
+        start_samples = end_samples - len(frames)
+        found = []
+        for channel, track in enumerate(self.tracks):
+            first = max(0, max(self.read_samples, track.opening.checkpoint_samples) - start_samples)
+            if first < len(frames):
+                found.append((track.handle, from_s16(frames[first:, channel])))
+        return found
 
     @property
     def progress_due(self) -> bool:

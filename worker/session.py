@@ -13,7 +13,6 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from shared.audio.pcm import from_s16
 from shared.bus.messages import EventKind
 from shared.bus.ownership import Settled
 from shared.bus.states import SessionState
@@ -21,10 +20,9 @@ from shared.errors import SessionExpiredError, VoxtralError
 from shared.events import Event, EventType, Latency, seconds
 from shared.seams import joined
 from shared.session_options import SessionOptions
-from worker.claim import Opening
-from worker.commitment import Commitment, StoredText, unfinished
+from worker.commitment import StoredText, unfinished
 from worker.engines import base
-from worker.positions import ENGINE_BACKLOG_SAMPLES, FILE_BACKLOG_SAMPLES, SessionPositions
+from worker.positions import SessionPositions
 from worker.second_pass.revisions import Revisions, revise_notices
 from worker.second_pass.second_pass import Answer
 from worker.speakers.labelling import Labelling
@@ -45,8 +43,6 @@ class WorkerSession(SessionPositions):
 
     revisions: Revisions | None = None
     """None if the worker has no second model."""
-    tracks: tuple[Track, ...] = field(init=False)
-    """What makes text of its audio. One, unless its channels are separate (`worker.channels`)."""
     seq: int = field(init=False)
     """Number of the last event that was created, written or not."""
     outbox: list[tuple[str, bytes]] = field(default_factory=list)
@@ -67,7 +63,6 @@ class WorkerSession(SessionPositions):
     def __post_init__(self) -> None:
         claim = self.claim
         SessionPositions.__post_init__(self)
-        self.tracks = self._opened()
         self.seq = claim.seq
         self._worded_segment = claim.segment if claim.seq else -1  # a former owner may have written its first text
         self.texts = list(claim.texts)
@@ -77,42 +72,10 @@ class WorkerSession(SessionPositions):
             self._emit(EventType.READY, extra={"model": claim.owner.model})
             self._warn_all(revise_notices(None, claim.options, self.revisions))
 
-    def _opened(self) -> tuple[Track, ...]:
-        """Its tracks, in the order of its channels, as its former owner has left them."""
-        claim = self.claim
-        kept = claim.committed or Commitment(claim.segment)
-        opening = Opening(self.handle, claim.checkpoint_samples, claim.segment, kept)
-        return (Track(opening, claim.options, claim.speakers),)
-
-    @property
-    def handles(self) -> tuple[str, ...]:
-        """Its names in the engine."""
-        return tuple(track.handle for track in self.tracks)
-
-    @property
-    def slots(self) -> int:
-        """The slots that it has: one for each handle."""
-        return len(self.tracks)
-
-    @property
-    def openings(self) -> list[Opening]:
-        """How its handles are opened in the engine, in the order of its channels."""
-        return [track.opening for track in self.tracks]
-
     @property
     def segment(self) -> int:
         """The next number of its segments, as clients see them."""
         return self.tracks[0].segment
-
-    def track(self, handle: str) -> Track:
-        return self.tracks[self.handles.index(handle)]
-
-    @property
-    def throttled(self) -> bool:
-        """Whether the engine, or the speaker thread, already has enough unprocessed audio of this session."""
-        enough = FILE_BACKLOG_SAMPLES if self.options.recording else ENGINE_BACKLOG_SAMPLES
-        tracked = [at for track in self.tracks if (at := track.speakers.tracked_samples) is not None]
-        return self.read_samples - min((self.absorbed_samples, *tracked)) >= enough
 
     @property
     def first_unwritten_seq(self) -> int:
@@ -192,17 +155,6 @@ class WorkerSession(SessionPositions):
         while self._configured and self._configured[0][0] < settled.checkpoint_samples:
             self._configured.popleft()
 
-    def parts(self, end_samples: int, pcm: bytes) -> list[tuple[str, NDArray[np.float32]]]:
-        """The audio of each handle in an entry that ends at this position, without what was read before."""
-        frames = np.frombuffer(pcm, "<i2").reshape(-1, len(self.tracks))
-        start_samples = end_samples - len(frames)
-        found = []
-        for channel, track in enumerate(self.tracks):
-            first = max(0, max(self.read_samples, track.opening.checkpoint_samples) - start_samples)
-            if first < len(frames):
-                found.append((track.handle, from_s16(frames[first:, channel])))
-        return found
-
     def keep(self, handle: str, samples: NDArray[np.float32]) -> None:
         """Keep audio of a handle, as `parts` has it, while its finals may be decoded again."""
         if self.revisions is not None:
@@ -264,15 +216,9 @@ class WorkerSession(SessionPositions):
     def advance(self, absorbed_samples: int, checkpoint_samples: int, handle: str = "") -> bool:  # noqa: ARG002 -- of channels
         """Record the engine's position. Returns whether it accepts audio again after it was throttled."""
         was_throttled, track = self.throttled, self.tracks[0]
-        self.absorbed_samples = track.absorbed_samples = absorbed_samples
+        track.absorbed_samples = absorbed_samples
         track.checkpoint_samples = max(track.checkpoint_samples, checkpoint_samples)
-        self._settle_tracks()
         return was_throttled and not self.throttled
-
-    def _settle_tracks(self) -> None:
-        """No audio before the checkpoints of all tracks is needed any more."""
-        settled_samples = min(track.checkpoint_samples for track in self.tracks)
-        self.checkpoint_samples = max(self.checkpoint_samples, settled_samples)
 
     def _take_committed(self, track: Track, at_samples: int) -> None:  # noqa: ARG002 -- of channels
         if self.answer_commit(self._unanswered.popleft()) and self.options.turns:
@@ -351,7 +297,6 @@ class WorkerSession(SessionPositions):
         released: Released | None = None,
     ) -> Latency:
         fields, notices = track.final(output, released)
-        self._settle_tracks()
         latency = self._latency(output, step_started_ms, now_ms)
         self.texts.append(fields["text"])
         wire = self._emit_text(track, EventType.FINAL, **fields, latency=latency)

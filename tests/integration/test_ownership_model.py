@@ -32,6 +32,7 @@ from shared.session_options import SessionOptions
 from tests.integration.workers import redis_alone
 from tests.stack import Stack
 from worker.claim import Claim
+from worker.claiming import single_track
 from worker.commitment import Commitment
 from worker.engines.base import Final, Finished, Partial
 from worker.event_writer import SessionWrite
@@ -54,18 +55,16 @@ class Worker:
     """One claim of one worker: what it has heard and said."""
 
     def __init__(self, owner: Owner, held: dict[bytes, bytes], finals: list[bytes]) -> None:
-        self.session = WorkerSession(
-            Claim(
-                owner,
-                SessionOptions(),
-                int(held[b"seq"]),
-                int(held[b"checkpoint"]),
-                int(held[b"segment"]),
-                tuple(orjson.loads(final)["text"] for final in finals),
-                Commitment.decoded(held.get(b"committed"), int(held[b"segment"])),
-            ),
-            now_s=0.0,
+        claim = Claim(
+            owner,
+            SessionOptions(),
+            int(held[b"seq"]),
+            int(held[b"checkpoint"]),
+            int(held[b"segment"]),
+            tuple(orjson.loads(final)["text"] for final in finals),
+            Commitment.decoded(held.get(b"committed"), int(held[b"segment"])),
         )
+        self.session = WorkerSession(claim, single_track(claim), now_s=0.0)
         self.segment_start_samples = self.session.checkpoint_samples
         self._take_options()
 

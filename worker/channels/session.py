@@ -12,11 +12,10 @@ from shared.dialogue import Said, dialogue
 from shared.events import SAMPLE_RATE_HZ, EventType, Latency
 from shared.session_options import SessionOptions
 from worker.channels.interleaving import Interleaving
-from worker.channels.states import ChannelState, ChannelStates, decoded_voices, encoded_voices
-from worker.claim import Claim, Opening
-from worker.commitment import Commitment, StoredText
+from worker.channels.states import ChannelState, ChannelStates, encoded_voices
+from worker.claim import Claim
+from worker.commitment import StoredText
 from worker.engines import base
-from worker.handles import handle_of
 from worker.second_pass.revisions import Revisions
 from worker.session import WorkerSession
 from worker.speakers.outputs import Released
@@ -64,6 +63,7 @@ class ChannelSession(WorkerSession):
     def __init__(
         self,
         claim: Claim,
+        tracks: tuple[Track, ...],
         now_s: float,
         kept_samples: int = 0,
         *,
@@ -79,7 +79,7 @@ class ChannelSession(WorkerSession):
         self._warned: set[tuple[str, str]] = set()
         self._next_number = states.next_segment
         self._states = states
-        super().__init__(claim, now_s, kept_samples, revisions=revisions)
+        super().__init__(claim, tracks, now_s, kept_samples, revisions=revisions)
         self.stored = states
         self._channels = [
             _Channel(track, state, [one for one in finals if one["channel"] == track.channel])
@@ -88,17 +88,6 @@ class ChannelSession(WorkerSession):
         self._interleaving: Interleaving[_Put] = Interleaving(len(self.tracks))
         if claim.seq == 0:
             self._snapshot()
-
-    def _opened(self) -> tuple[Track, ...]:
-        states = self._states.channels
-        voices = decoded_voices(self.claim.speakers, len(states))
-        tracks = []
-        for channel, (state, known) in enumerate(zip(states, voices, strict=True)):
-            committed = state.committed or Commitment(state.segment)
-            handle = handle_of(self.session_id, self.claim.owner.fence, channel)
-            opening = Opening(handle, state.checkpoint_samples, state.segment, committed)
-            tracks.append(Track(opening, self.claim.options, known, channel=channel, label_prefix=str(channel)))
-        return tuple(tracks)
 
     @property
     def segment(self) -> int:
@@ -134,7 +123,6 @@ class ChannelSession(WorkerSession):
         channel.reached_samples = max(channel.reached_samples, checkpoint_samples)
         self._interleaving.reach(track.channel, channel.reached_samples)
         self._release()
-        self.absorbed_samples = min(one.absorbed_samples for one in self.tracks)
         return was_throttled and not self.throttled
 
     def take(
@@ -165,7 +153,6 @@ class ChannelSession(WorkerSession):
             if not self._interleaving.holds(track.channel):
                 reached_samples = self._channels[track.channel].reached_samples
                 track.checkpoint_samples = max(track.checkpoint_samples, reached_samples)
-        self._settle_tracks()
         if self.seq != seq:  # it is stored together with events only
             self._snapshot()
         return latency

@@ -11,6 +11,7 @@ from shared.bus.ownership import Owner
 from shared.session_options import SessionOptions
 from tests.unit.redis_in_memory import script_named
 from worker.claim import Claim
+from worker.claiming import single_track
 from worker.second_pass.revisions import Revisions
 from worker.session import WorkerSession
 
@@ -20,7 +21,8 @@ def claimed(
 ) -> WorkerSession:
     """A new session whose `ready` is not yet written. `changes` are fields of its claim."""
     new = Claim(Owner(session_id, "echo", "w1", fence=1), SessionOptions(), 0, 0, 0, ())
-    session = WorkerSession(replace(new, **changes), now_s, revisions=revisions)
+    claim = replace(new, **changes)
+    session = WorkerSession(claim, single_track(claim), now_s, revisions=revisions)
     if revisions is not None:
         revisions.open(session.openings)
     return session
