@@ -131,6 +131,7 @@ class EngineThread:
         self._wake = threading.Event()
         self._stopping = False
         self._absorbed: dict[str, int] = {}
+        """How far each open session is, which never decreases: audio that is processed again stays absorbed."""
         self._silent_ms = 0.0
         self._gpu_memory = GpuMemoryWatch(engine.info.device)
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -187,35 +188,31 @@ class EngineThread:
         while self._inbox:
             command = self._inbox.popleft()
             touched.add(command.session_id)
-            if isinstance(command, Feed):  # the most frequent command
-                if command.session_id in self._absorbed:
-                    self._engine.feed(command.session_id, command.pcm)
-            elif isinstance(command, Open):
-                self._engine.open(
-                    command.session_id,
-                    self._completed(command.options),
-                    start_samples=command.start_samples,
-                    segment=command.segment,
-                )
-                self._absorbed[command.session_id] = command.start_samples
-            elif isinstance(command, Close):
-                self._engine.close(command.session_id)
-                self._absorbed.pop(command.session_id, None)
-            elif command.session_id in self._absorbed:
+            if isinstance(command, Open) or command.session_id in self._absorbed:
                 self._execute(command)
         return touched
 
     def _execute(self, command: Command) -> None:
+        engine, session_id = self._engine, command.session_id
         match command:
+            case Feed():  # the most frequent command
+                engine.feed(session_id, command.pcm)
+            case Open():
+                options = self._completed(command.options)
+                engine.open(session_id, options, start_samples=command.start_samples, segment=command.segment)
+                self._absorbed[session_id] = command.start_samples
             case Recall():
-                assert isinstance(self._engine, Remembering), "only a Remembering engine gets a history"
-                self._engine.recall(command.session_id, command.history)
+                assert isinstance(engine, Remembering), "only a Remembering engine gets a history"
+                engine.recall(session_id, command.history)
             case Configure():
-                self._engine.configure(command.session_id, self._completed(command.options))
+                engine.configure(session_id, self._completed(command.options))
             case Commit():
-                self._engine.commit(command.session_id)
+                engine.commit(session_id)
             case Finish():
-                self._engine.finish(command.session_id)
+                engine.finish(session_id)
+            case Close():
+                engine.close(session_id)
+                del self._absorbed[session_id]
 
     def _completed(self, options: SessionOptions) -> SessionOptions:
         if options.commit_delay is not None or not self._engine.info.has_commit_delay:
@@ -227,10 +224,10 @@ class EngineThread:
         outputs = self._engine.step() if self._engine.ready() else []
         step_ms = (time.perf_counter() - clock_s) * 1000
         positions, audio_samples = {}, 0
-        for session_id in self._absorbed:
-            absorbed = self._engine.absorbed_samples(session_id)
-            if absorbed != self._absorbed[session_id] or session_id in touched:
-                audio_samples += absorbed - self._absorbed[session_id]
+        for session_id, before in self._absorbed.items():
+            absorbed = max(before, self._engine.absorbed_samples(session_id))
+            if absorbed > before or session_id in touched:
+                audio_samples += absorbed - before
                 self._absorbed[session_id] = absorbed
                 positions[session_id] = EnginePosition(absorbed, self._engine.checkpoint_samples(session_id))
         passes = self._timed.take_passes() if self._timed is not None else None

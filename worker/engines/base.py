@@ -221,7 +221,7 @@ class Engine(Protocol):
         """The position up to which audio has been processed, was found to be silence, or waits for more audio.
 
         Fed audio after it is exactly the session's backlog in the engine.
-        So a session whose client sends nothing has none once the engine is not `ready`. It never decreases.
+        So a session whose client sends nothing has none once the engine is not `ready`. The caller ignores a decrease.
         """
 
     def checkpoint_samples(self, session_id: str) -> int:

@@ -69,6 +69,28 @@ def test_pass_may_begin_before_the_step_that_gives_its_output(
     assert [report.pass_ms(output) for _, output in report.outputs] == [pass_ms, step_ms]
 
 
+class RepeatingEngine(EchoEngine):
+    """Processes audio again."""
+
+    def __init__(self, *absorbed_samples: int) -> None:
+        super().__init__(slots=1)
+        self._absorbed_samples = [*absorbed_samples]
+
+    def absorbed_samples(self, session_id: str) -> int:
+        return self._absorbed_samples.pop(0)
+
+
+def test_audio_that_is_processed_again_stays_absorbed() -> None:
+    reports: list[StepReport] = []
+    thread = EngineThread(RepeatingEngine(0, 4800, 3200, 8000), reports.append, print, CommitDelay.ACCURATE)
+    thread.post([Open("a", SessionOptions(), 1600, 0)])
+    for _ in range(4):
+        thread.post([Feed("a", np.zeros(1600, np.float32))])
+        thread._turn()
+    assert [report.positions["a"].absorbed_samples for report in reports] == [1600, 4800, 4800, 8000]
+    assert [report.audio_s for report in reports] == [0.0, 0.2, 0.0, 0.2]
+
+
 class SilentEngine(EchoEngine):
     """Of its first steps nothing comes."""
 

@@ -77,7 +77,6 @@ class Session:
         self._is_over = False
         self._settled_samples = start_samples
         self._segment_resume_samples = start_samples
-        self._absorbed_samples = start_samples
         self._blank = BlankRun(vad, start_samples)
         self._begin_stretch(start_samples)
         self._detect_turns(options)
@@ -215,9 +214,7 @@ class Session:
     def absorbed_samples(self) -> int:
         """A part of a frame waits for its other part, not for the model, so it counts as absorbed."""
         waits = self.stretch.is_in_flight or self.is_ready
-        reached = self._heard_samples if waits else self._audio.end_samples
-        self._absorbed_samples = max(self._absorbed_samples, reached)
-        return self._absorbed_samples
+        return self._heard_samples if waits else self._audio.end_samples
 
     @property
     def checkpoint_samples(self) -> int:
