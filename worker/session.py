@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import orjson
@@ -32,6 +32,16 @@ from worker.turns.events import event_of
 
 KINDS: Final = {EventType.FINAL: EventKind.FINAL, EventType.SPEAKERS: EventKind.LABELS}
 """How events are stored that outlive the bounded log."""
+
+
+class Given(NamedTuple):
+    """An output that the engine has given. Times are wall clock, in ms."""
+
+    output: base.Output
+    step_started_ms: float
+    now_ms: float
+    released: Released | None = None
+    """Its speakers, if the session is diarized."""
 
 
 @dataclass(slots=True, eq=False)
@@ -180,18 +190,16 @@ class WorkerSession(SessionPositions):
         released: Released | None = None,
     ) -> Latency | None:
         """Turn an engine's output into an event. Returns its latency, if it has one. `released` has its speakers."""
-        return self._take(self.tracks[0], output, step_started_ms, now_ms, released)
+        return self._take(self.tracks[0], Given(output, step_started_ms, now_ms, released))
 
-    def _take(
-        self, track: Track, output: base.Output, step_started_ms: float, now_ms: float, released: Released | None
-    ) -> Latency | None:
+    def _take(self, track: Track, given: Given) -> Latency | None:
         if self.ending is not None:
             return None
-        match output:
+        match output := given.output:
             case base.Partial():
-                return self._take_partial(track, output, step_started_ms, now_ms)
+                return self._take_partial(track, output, given)
             case base.Final():
-                return self._take_final(track, output, step_started_ms, now_ms, released)
+                return self._take_final(track, output, given)
             case (
                 base.SpeechStarted()
                 | base.SpeechStopped()
@@ -207,7 +215,7 @@ class WorkerSession(SessionPositions):
                 self.warn(output.code, output.message)
             case base.Finished():
                 if track.committed.text:
-                    self._take_final(track, unfinished(track.committed), step_started_ms, now_ms)
+                    self._take_final(track, unfinished(track.committed), given._replace(released=None))
                 self._take_finished(track)
             case base.Failed():
                 self.fail(output.error)
@@ -278,26 +286,17 @@ class WorkerSession(SessionPositions):
             "errors": self._errors,
         }
 
-    def _take_partial(
-        self, track: Track, output: base.Partial, step_started_ms: float, now_ms: float
-    ) -> Latency | None:
+    def _take_partial(self, track: Track, output: base.Partial, given: Given) -> Latency | None:
         fields = track.partial(output)
         if fields is None:
             return None
-        latency = self._latency(output, step_started_ms, now_ms)
+        latency = self._latency(output, given)
         self._emit_text(track, EventType.PARTIAL, **fields, latency=latency)
         return latency
 
-    def _take_final(
-        self,
-        track: Track,
-        output: base.Final,
-        step_started_ms: float,
-        now_ms: float,
-        released: Released | None = None,
-    ) -> Latency:
-        fields, notices = track.final(output, released)
-        latency = self._latency(output, step_started_ms, now_ms)
+    def _take_final(self, track: Track, output: base.Final, given: Given) -> Latency:
+        fields, notices = track.final(output, given.released)
+        latency = self._latency(output, given)
         self.texts.append(fields["text"])
         wire = self._emit_text(track, EventType.FINAL, **fields, latency=latency)
         if self.revisions is not None:
@@ -333,8 +332,8 @@ class WorkerSession(SessionPositions):
         for notice in notices:
             self.warn(notice.code, notice.message)
 
-    def _latency(self, output: base.Partial | base.Final, step_started_ms: float, now_ms: float) -> Latency:
-        return self._arrivals.latency(output.heard_samples, output.model_ms, step_started_ms, now_ms)
+    def _latency(self, output: base.Partial | base.Final, given: Given) -> Latency:
+        return self._arrivals.latency(output.heard_samples, output.model_ms, given.step_started_ms, given.now_ms)
 
     def _emit(self, event_type: EventType, **fields: Any) -> dict[str, Any]:
         self.seq += 1

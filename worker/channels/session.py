@@ -6,7 +6,7 @@ The session gives the segments of its tracks the numbers that clients see, and i
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from shared.dialogue import Said, dialogue
 from shared.events import SAMPLE_RATE_HZ, EventType, Latency
@@ -17,22 +17,12 @@ from worker.claim import Claim
 from worker.commitment import StoredText
 from worker.engines import base
 from worker.second_pass.revisions import Revisions
-from worker.session import WorkerSession
+from worker.session import Given, WorkerSession
 from worker.speakers.outputs import Released
 from worker.track import Track
 
 MOST_OPEN: Final = 8
 """Segments of one channel that may be open at the same time: engines have one or two."""
-
-
-class _Put(NamedTuple):
-    """An output, and when its step started (ms)."""
-
-    output: base.Output
-    step_started_ms: float
-    now_ms: float
-    released: Released | None
-    """Its speakers, if the session is diarized."""
 
 
 class _Channel:
@@ -85,7 +75,7 @@ class ChannelSession(WorkerSession):
             _Channel(track, state, [one for one in finals if one["channel"] == track.channel])
             for track, state in zip(self.tracks, states.channels, strict=True)
         ]
-        self._interleaving: Interleaving[_Put] = Interleaving(len(self.tracks))
+        self._interleaving: Interleaving[Given] = Interleaving(len(self.tracks))
         if claim.seq == 0:
             self._snapshot()
 
@@ -134,8 +124,8 @@ class ChannelSession(WorkerSession):
         released: Released | None = None,
     ) -> Latency | None:
         start_samples = output.start_samples if self.options.recording and isinstance(output, base.Final) else None
-        put = _Put(output, step_started_ms, now_ms, released)
-        self._interleaving.put(self.track(handle).channel, put, start_samples)
+        given = Given(output, step_started_ms, now_ms, released)
+        self._interleaving.put(self.track(handle).channel, given, start_samples)
         return self._release()
 
     def warn(self, code: str, message: str) -> None:
@@ -147,8 +137,8 @@ class ChannelSession(WorkerSession):
     def _release(self) -> Latency | None:
         """Take the outputs that are not held any more; returns the latency of the last one that has one."""
         latency, seq = None, self.seq
-        for channel, put in self._interleaving.due():
-            latency = self._take(self.tracks[channel], *put) or latency
+        for channel, given in self._interleaving.due():
+            latency = self._take(self.tracks[channel], given) or latency
         for track in self.tracks:
             if not self._interleaving.holds(track.channel):
                 reached_samples = self._channels[track.channel].reached_samples
