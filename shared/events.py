@@ -5,7 +5,7 @@ session began; they become seconds only in `Event.to_wire`.
 """
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Self
 
@@ -115,10 +115,6 @@ class Scores:
         if self.word_confidences is not None:
             known["word_confidences"] = [round(one, 4) for one in self.word_confidences]
         return known
-
-    def without_words(self) -> Self:
-        """The scores of a text whose words have been changed."""
-        return replace(self, word_confidences=None)
 
 
 @dataclass(frozen=True, slots=True)

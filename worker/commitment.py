@@ -64,8 +64,7 @@ def with_partial(kept: Commitment, partial: Partial) -> tuple[Partial, Commitmen
 def with_final(kept: Commitment, final: Final) -> Final:
     """The final to publish: its text begins with the committed text of its segment."""
     text, words = _fitted(kept, final, final.text, final.words)
-    scores = final.scores if text == final.text else final.scores and final.scores.without_words()
-    return replace(final, text=text, words=words, start_samples=_start(kept, final), scores=scores)
+    return replace(final.rewritten(text, words), start_samples=_start(kept, final))
 
 
 def unfinished(kept: Commitment) -> Final:

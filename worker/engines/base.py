@@ -4,8 +4,8 @@ An engine runs on one thread. It owns its batching, its endpointing and the stat
 is open in it; it knows no Redis, no Celery and no wall clock except for its own timing.
 """
 
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from dataclasses import dataclass, replace
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,6 +116,13 @@ class Final:
     """For engines that count tokens."""
     scores: Scores | None = None
     """For engines that know probabilities."""
+
+    def rewritten(self, text: str, words: tuple[Word, ...]) -> Self:
+        """The final with this text and these words. A changed text has no scores of its words."""
+        scores = self.scores
+        if scores is not None and text != self.text:
+            scores = replace(scores, word_confidences=None)
+        return replace(self, text=text, words=words, scores=scores)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,11 +48,7 @@ class Wording:
 
     def final(self, final: FinalText, language: str | None) -> FinalText:
         """The rewritten final; its words keep the times of those that they replace."""
-        text, words = self._written(final.text, final.words, language or self.language)
-        scores = final.scores
-        if scores is not None and text != final.text:
-            scores = scores.without_words()
-        return replace(final, text=text, words=words, scores=scores)
+        return final.rewritten(*self._written(final.text, final.words, language or self.language))
 
     def notices(self, language: str | None) -> list[Notice]:
         """Options that have no effect, or less effect, on speech in this language."""

@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.events import Word
+from shared.events import Scores, Word
 from worker.commitment import Commitment, unfinished, with_final, with_partial
 from worker.engines.base import Final, Partial
 
@@ -63,6 +63,12 @@ def test_word_that_was_committed_in_part_is_completed() -> None:
     assert [word.text for word in told.words] == ["the", "quick", "brown", "fox"]
     told = with_final(KEPT, final("A quick brown."))
     assert (told.text, told.words) == ("the quick brown.", KEPT.words)
+
+
+def test_changed_final_has_no_scores_of_its_former_words() -> None:
+    scored = replace(final("A quick brown fox"), scores=Scores(0.9, word_confidences=(0.9, 0.9, 0.9, 0.9)))
+    assert with_final(KEPT, scored).scores == Scores(0.9)
+    assert with_final(Commitment(2), scored).scores == scored.scores
 
 
 def test_other_speech_behind_what_was_committed_is_not_swallowed() -> None:
