@@ -12,6 +12,7 @@ import orjson
 
 from shared.continuation import continuation
 from shared.events import Word
+from shared.word_places import places_of
 from worker.engines.base import Final, Partial
 
 
@@ -132,9 +133,4 @@ def _followed(first: Sequence[Word], later: Iterable[Word]) -> tuple[Word, ...]:
 
 def _ends(text: str, words: tuple[Word, ...]) -> list[int]:
     """Where each word ends in the text that they form."""
-    ends: list[int] = []
-    for word in words:
-        at = ends[-1] if ends else 0
-        found = text.find(word.text, at)
-        ends.append(at if found < 0 else found + len(word.text))
-    return ends
+    return [place.stop for place in places_of(text, (word.text for word in words))]

@@ -14,6 +14,7 @@ from shared.audio.pcm import from_s16
 from shared.bus import keys
 from shared.bus.audio import ENTRY_MAX_BYTES, AudioEntry, parse_entry
 from shared.events import SAMPLE_RATE_HZ
+from shared.word_places import spelled_words
 from worker.commitment import Commitment
 from worker.engine_thread import Command, Feed, Recall
 from worker.engines.base import History, SettledWord
@@ -117,11 +118,7 @@ def _words(finals: Sequence[dict[str, Any]], start_samples: int) -> list[Settled
     """The words that end after a position, each with the text between it and the word before it."""
     settled: list[SettledWord] = []
     for final in finals:
-        text, at = " " + final["text"], 0
-        for word in final.get("words") or ():
-            found = text.find(word["text"], at)
-            if found >= 0:
-                end_samples = round(word["end"] * SAMPLE_RATE_HZ)
-                settled.append(SettledWord(text[at : found + len(word["text"])], end_samples))
-                at = found + len(word["text"])
-    return [word for word in settled if word.end_samples > start_samples]
+        words = final.get("words") or ()
+        for word, text in zip(words, spelled_words(" " + final["text"], (word["text"] for word in words)), strict=True):
+            settled.append(SettledWord(text, round(word["end"] * SAMPLE_RATE_HZ)))
+    return [word for word in settled if word.text and word.end_samples > start_samples]

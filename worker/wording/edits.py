@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from shared.events import Word
+from shared.word_places import places_of
 from shared.words import has_letters
 
 
@@ -30,10 +31,10 @@ def applied(text: str, words: Sequence[Word], edits: Sequence[Edit]) -> tuple[st
     """
     if not edits:
         return text, tuple(words)
-    spans = _spans(text, words) or []
+    places = places_of(text, (word.text for word in words))
     edited: list[Word] = []
-    for group in _groups(spans, edits):
-        start, end = spans[group.start][0], spans[group.stop - 1][1]
+    for group in _groups(places, edits) if all(places) else ():
+        start, end = places[group.start].start, places[group.stop - 1].stop
         before, after = text[start:end], _replaced(text, edits, start, end).strip()
         if has_letters(after) or after == before:
             edited.append(_merged(words[group.start : group.stop], after))
@@ -42,25 +43,12 @@ def applied(text: str, words: Sequence[Word], edits: Sequence[Edit]) -> tuple[st
     return _replaced(text, edits, 0, len(text)).strip(), tuple(edited)
 
 
-def _spans(text: str, words: Sequence[Word]) -> list[tuple[int, int]] | None:
-    """Where each word is in the text; None if one is not there."""
-    spans: list[tuple[int, int]] = []
-    end = 0
-    for word in words:
-        start = text.find(word.text, end)
-        if start < 0:
-            return None
-        end = start + len(word.text)
-        spans.append((start, end))
-    return spans
-
-
-def _groups(spans: Sequence[tuple[int, int]], edits: Sequence[Edit]) -> list[range]:
+def _groups(places: Sequence[range], edits: Sequence[Edit]) -> list[range]:
     """Which successive words become one."""
     groups: list[range] = []
-    for index, (start, _) in enumerate(spans):
-        before_end = spans[index - 1][1] if index else 0
-        if index and any(edit.replacement and edit.start < before_end and edit.end > start for edit in edits):
+    for index, place in enumerate(places):
+        before_end = places[index - 1].stop if index else 0
+        if index and any(edit.replacement and edit.start < before_end and edit.end > place.start for edit in edits):
             groups[-1] = range(groups[-1].start, index + 1)
         else:
             groups.append(range(index, index + 1))

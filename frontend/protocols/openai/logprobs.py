@@ -9,6 +9,7 @@ from math import log
 from typing import Any, Final
 
 from shared.seams import seam
+from shared.word_places import spelled_words
 from voxtral_client.parts import Word
 
 MIN_CONFIDENCE: Final = 0.0001
@@ -31,14 +32,8 @@ def logprobs(text: str, words: Sequence[Word], before: str = "") -> list[dict[st
     `before` is the text that the final follows.
     """
     found: list[dict[str, Any]] = []
-    gap, at = seam(before, text), 0
-    for word in words:
-        start = text.find(word.text, at)
-        if start < 0:
-            continue
-        end = start + len(word.text)
-        token, gap, at = gap + text[at:end], "", end
-        if word.confidence is not None:
+    for word, token in zip(words, spelled_words(seam(before, text) + text, (word.text for word in words)), strict=True):
+        if token and word.confidence is not None:
             logprob = round(log(max(word.confidence, MIN_CONFIDENCE)), 4)
             found.append({"token": token, "logprob": logprob, "bytes": list(token.encode())})
     return found

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from shared.word_places import spelled_words
 from worker.engines.base import History, SettledWord
 from worker.engines.whisper.words import HeardWord
 
@@ -20,10 +21,5 @@ def recalled_words(
 
 def spelled(history: History) -> list[SettledWord]:
     """The committed words, each with the text before it in the committed text."""
-    text, at = " " + history.committed_text, 0
-    found = []
-    for word in history.committed:
-        end = text.index(word.text, at) + len(word.text)
-        found.append(SettledWord(text[at:end], word.end_samples))
-        at = end
-    return found
+    texts = spelled_words(" " + history.committed_text, (word.text for word in history.committed))
+    return [SettledWord(text, word.end_samples) for text, word in zip(texts, history.committed, strict=True)]
