@@ -12,8 +12,7 @@ import contextlib
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final
 
 import structlog
 from redis.asyncio import Redis
@@ -23,13 +22,11 @@ from redis.exceptions import RedisError, ResponseError
 from shared.bus import keys
 from shared.bus.cluster import Shard
 from shared.bus.lua.sessions import FENCED, Scripts
-from shared.bus.messages import EventKind
-from shared.bus.ownership import Ending, Settled, release, renew, write
+from shared.bus.ownership import renew
 from shared.bus.recent import KEPT_S
 from shared.bus.scripts import Call, Script
 from shared.bus.sharded import client_at, held_at, on_each_shard, place_at, place_of
-from shared.bus.states import SessionState
-from worker.commitment import StoredText
+from worker.pending import Pending
 from worker.session import WorkerSession
 
 RETRY_PAUSE_S: Final = 0.25
@@ -37,75 +34,6 @@ MOVED_S: Final = 1.0
 RELEASE_S: Final = 0.5
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class SessionWrite:
-    """One write of a session: everything that is pending now."""
-
-    session: WorkerSession
-    events: list[tuple[str, bytes]]
-    settled: Settled | None
-    committed: StoredText | None
-    """The committed text of the open segment, if Redis does not have it."""
-    consumed_samples: int | None
-    ending: SessionState | None
-    speakers: bytes | None = None
-    """What is known of the speakers, if Redis does not have it."""
-    answered_commit: bytes = b""
-    """The entry of the last `commit` whose answer is among the events, or was written before."""
-
-    @classmethod
-    def of(cls, session: WorkerSession) -> Self:
-        consumed = session.absorbed_samples if session.progress_due else None
-        events = list(session.outbox)
-        settles = consumed is not None or any(kind == EventKind.FINAL for kind, _ in events)
-        settled = session.settled() if settles else None
-        committed = session.unwritten_commitment
-        return cls(
-            session,
-            events,
-            settled,
-            committed,
-            consumed,
-            session.ending,
-            session.unwritten_speakers,
-            session.answered_commit,
-        )
-
-    def is_nothing(self) -> bool:
-        return not self.events and self.consumed_samples is None and self.ending is None and self.speakers is None
-
-    def call(self, retention_s: float) -> Call:
-        """Keys and arguments of the script, which may be repeated without harm."""
-        return write(
-            self.session.claim.owner,
-            self.session.first_unwritten_seq,
-            self.events,
-            settled=self.settled,
-            committed=None if self.committed is None else self.committed.encoded(),
-            consumed_samples=self.consumed_samples,
-            ending=None if self.ending is None else Ending(self.ending, self._kept_s(retention_s)),
-            speakers=self.speakers,
-            answered_commit=self.answered_commit,
-        )
-
-    def release(self, retention_s: float) -> Call:
-        """Keys and arguments of the script that frees the slots of a session that ends."""
-        owner = self.session.claim.owner
-        return release(owner.session_id, owner.model, owner.worker_id, self.session.slots, self._kept_s(retention_s))
-
-    @property
-    def is_lasting(self) -> bool:
-        """Whether a failover must not lose it, even together with this worker."""
-        return self.ending is not None or any(kind is EventKind.FINAL for kind, _ in self.events)
-
-    def _kept_s(self, retention_s: float) -> int:
-        return keys.CANCELLED_TTL_S if self.ending is SessionState.CANCELLED else int(retention_s)
-
-    def confirm(self) -> None:
-        """Record that Redis has it."""
-        self.session.written(len(self.events), self.settled, self.committed, self.consumed_samples, self.speakers)
 
 
 def session_key(session: WorkerSession) -> str:
@@ -200,33 +128,34 @@ class EventWriter:
                 await asyncio.sleep(RETRY_PAUSE_S)
 
     async def _write(self, batch: list[WorkerSession]) -> None:
-        writes = [one for one in map(SessionWrite.of, batch) if not one.is_nothing()]
-        ending = [one for one in writes if one.ending is not None]
-        refused = await self._send([one for one in writes if one.ending is None])
+        writes = [(session, pending) for session in batch if not (pending := session.pending()).is_nothing]
+        ending = [(session, pending) for session, pending in writes if pending.ending is not None]
+        refused = await self._send([(session, pending) for session, pending in writes if pending.ending is None])
         if ending:
-            await self._release(ending)
+            await self._release([pending for _, pending in ending])
             refused += await self._send(ending)
         if refused:
             raise refused[0]
 
-    async def _send(self, writes: list[SessionWrite]) -> list[ResponseError]:
+    async def _send(self, writes: list[tuple[WorkerSession, Pending]]) -> list[ResponseError]:
         """Send them in one round trip. Returns the errors with which Redis has refused some. Raises others."""
-        calls = [one.call(self._retention_s) for one in writes]
-        replies = await self._scripts.write.many(calls, confirm=any(one.is_lasting for one in writes))
-        for one, reply in zip(writes, replies, strict=True):
+        calls = [pending.call(self._retention_s) for _, pending in writes]
+        lasting = any(pending.is_lasting for _, pending in writes)
+        replies = await self._scripts.write.many(calls, confirm=lasting)
+        for (session, pending), reply in zip(writes, replies, strict=True):
             if isinstance(reply, ResponseError):
                 continue
             if reply == FENCED:
-                self._on_fenced(one.session)
+                self._on_fenced(session)
             else:
-                self._settle(one)
+                self._confirm(session, pending)
         self._recent.add(self._scripts.write, calls, time.monotonic())
         return [reply for reply in replies if isinstance(reply, ResponseError)]
 
-    async def _release(self, ending: list[SessionWrite]) -> None:
+    async def _release(self, ending: list[Pending]) -> None:
         """Free the slots of sessions whose end is written next; see `shared.bus.moves`. If the shard that has the slots
         does not do it in time, they expire: sessions of other shards do not wait for it."""
-        held = await self._scripts.renew.many([renew(one.session.claim.owner) for one in ending])
+        held = await self._scripts.renew.many([renew(one.owner) for one in ending])
         owned = [one for one, answer in zip(ending, held, strict=True) if answer in (0, 1)]
         try:
             async with asyncio.timeout(RELEASE_S):
@@ -234,12 +163,11 @@ class EventWriter:
         except (RedisError, OSError) as error:  # a TimeoutError as well
             log.warning("slots_not_released", sessions=len(owned), reason=str(error) or "no answer in time")
 
-    def _settle(self, write: SessionWrite) -> None:
-        write.confirm()
-        session = write.session
-        if finals := sum(kind == EventKind.FINAL for kind, _ in write.events):
-            self._on_written(session, finals)
-        if write.ending is not None:
+    def _confirm(self, session: WorkerSession, pending: Pending) -> None:
+        session.confirm(pending)
+        if pending.finals:
+            self._on_written(session, pending.finals)
+        if pending.ending is not None:
             self._on_ended(session)
         elif session.outbox or session.ending is not None:
             self.mark(session)

@@ -22,6 +22,7 @@ from shared.seams import joined
 from shared.session_options import SessionOptions
 from worker.commitment import StoredText, unfinished
 from worker.engines import base
+from worker.pending import Pending
 from worker.positions import SessionPositions
 from worker.second_pass.revisions import Revisions, revise_notices
 from worker.second_pass.second_pass import Answer
@@ -58,7 +59,7 @@ class WorkerSession(SessionPositions):
     outbox: list[tuple[str, bytes]] = field(default_factory=list)
     """Kind and payload of events that Redis has not confirmed yet, oldest first."""
     texts: list[str] = field(init=False)
-    stored: StoredText = field(init=False)
+    _stored: StoredText = field(init=False)
     """The committed text of open segments that Redis has."""
     finished: threading.Event = field(default_factory=threading.Event)
     """Set when this worker no longer serves the session: it has ended, or another worker owns it."""
@@ -76,7 +77,7 @@ class WorkerSession(SessionPositions):
         self.seq = claim.seq
         self._worded_segment = claim.segment if claim.seq else -1  # a former owner may have written its first text
         self.texts = list(claim.texts)
-        self.stored = self.tracks[0].committed
+        self._stored = self.tracks[0].committed
         self._stored_voices = claim.speakers
         if claim.seq == 0:
             self._emit(EventType.READY, extra={"model": claim.owner.model})
@@ -86,19 +87,6 @@ class WorkerSession(SessionPositions):
     def segment(self) -> int:
         """The next number of its segments, as clients see them."""
         return self.tracks[0].segment
-
-    @property
-    def first_unwritten_seq(self) -> int:
-        return self.seq - len(self.outbox) + 1
-
-    @property
-    def unwritten_speakers(self) -> bytes | None:
-        """What is known of the speakers, if Redis does not have it."""
-        voices = self._voices()
-        return voices if voices != self._stored_voices else None
-
-    def _voices(self) -> bytes:
-        return self.tracks[0].speakers.state
 
     @property
     def is_due(self) -> bool:
@@ -130,40 +118,48 @@ class WorkerSession(SessionPositions):
             self._configured.pop()
         self._configured.append((at_samples, encoded))
 
-    def settled(self) -> Settled:
-        """The position from which a new owner would start, to be stored in Redis."""
+    def pending(self) -> Pending:
+        """What is to be written now."""
+        events, voices = list(self.outbox), self._voices()
+        consumed_samples = self.absorbed_samples if self.progress_due else None
+        settles = consumed_samples is not None or any(kind == EventKind.FINAL for kind, _ in events)
+        return Pending(
+            owner=self.claim.owner,
+            slots=self.slots,
+            first_seq=self.seq - len(events) + 1,
+            events=events,
+            settled=self._settled() if settles else None,
+            committed=self._unwritten_commitment(),
+            consumed_samples=consumed_samples,
+            ending=self.ending,
+            speakers=voices if voices != self._stored_voices else None,
+            answered_commit=self.answered_commit,
+        )
+
+    def _settled(self) -> Settled:
         passed = [encoded for at_samples, encoded in self._configured if at_samples <= self.checkpoint_samples]
         return Settled(self.checkpoint_samples, self.segment, passed[-1] if passed else None, self.kept_samples)
 
-    @property
-    def unwritten_commitment(self) -> StoredText | None:
-        """What Redis must store in place of `stored`: empty once the text has become a final. None: nothing."""
+    def _unwritten_commitment(self) -> StoredText | None:
         committed = self.tracks[0].committed
-        return committed if committed is not self.stored and (committed.text or self.stored.encoded()) else None
+        return committed if committed is not self._stored and (committed.text or self._stored.encoded()) else None
 
-    def written(
-        self,
-        events: int,
-        settled: Settled | None,
-        committed: StoredText | None,
-        consumed_samples: int | None,
-        speakers: bytes | None = None,
-    ) -> None:
-        """Redis has this many of the oldest events, and the other values unless they are None."""
-        del self.outbox[:events]
-        if settled is not None:
-            self.settle(settled)
-        if committed is not None:
-            self.stored = committed
-        if consumed_samples is not None:
-            self.reported_samples = consumed_samples
-        if speakers is not None:
-            self._stored_voices = speakers
+    def _voices(self) -> bytes:
+        """What is known of the speakers."""
+        return self.tracks[0].speakers.state
 
-    def settle(self, settled: Settled) -> None:
+    def confirm(self, written: Pending) -> None:
         """Redis has it. Options that were set exactly at the checkpoint may be newer, so they stay."""
-        while self._configured and self._configured[0][0] < settled.checkpoint_samples:
-            self._configured.popleft()
+        del self.outbox[: len(written.events)]
+        if written.settled is not None:
+            while self._configured and self._configured[0][0] < written.settled.checkpoint_samples:
+                self._configured.popleft()
+        if written.committed is not None:
+            self._stored = written.committed
+        if written.consumed_samples is not None:
+            self.reported_samples = written.consumed_samples
+        if written.speakers is not None:
+            self._stored_voices = written.speakers
 
     def keep(self, handle: str, samples: NDArray[np.float32]) -> None:
         """Keep audio of a handle, as `parts` has it, while its finals may be decoded again."""

@@ -1,6 +1,6 @@
 """The ownership protocol alone: workers that claim, write, hang, repeat themselves and come too late, on a real server.
 
-The workers are the real session state (`WorkerSession`, `SessionWrite`) and the real scripts without a model and loops:
+The workers are the real session state (`WorkerSession`, `Pending`) and the real scripts without a model and loops:
 hypothesis decides what happens when. Positions count entries of 100 ms.
 """
 
@@ -35,7 +35,6 @@ from worker.claim import Claim
 from worker.claiming import single_track
 from worker.commitment import Commitment
 from worker.engines.base import Final, Finished, Partial
-from worker.event_writer import SessionWrite
 from worker.positions import PROGRESS_SAMPLES
 from worker.session import WorkerSession
 
@@ -217,7 +216,7 @@ class Protocol(RuleBasedStateMachine):
         for what in says:
             if held.hear() and what != "nothing":
                 getattr(held, what)()
-        said = SessionWrite.of(held.session)
+        said = held.session.pending()
         call, release = said.call(60), said.release(60) if said.ending is not None else None
         if meanwhile:
             held.hear()
@@ -228,7 +227,7 @@ class Protocol(RuleBasedStateMachine):
         if fate == "answered" and reply == scripts.FENCED:
             del self.workers[worker]
         elif fate == "answered":
-            said.confirm()
+            held.session.confirm(said)
 
     @precondition(owned)
     @rule(pick=PICKS)

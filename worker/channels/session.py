@@ -70,7 +70,7 @@ class ChannelSession(WorkerSession):
         self._next_number = states.next_segment
         self._states = states
         super().__init__(claim, tracks, now_s, kept_samples, revisions=revisions)
-        self.stored = states
+        self._stored = states
         self._channels = [
             _Channel(track, state, [one for one in finals if one["channel"] == track.channel])
             for track, state in zip(self.tracks, states.channels, strict=True)
@@ -87,9 +87,8 @@ class ChannelSession(WorkerSession):
     def is_due(self) -> bool:
         return self.progress_due or bool(self.outbox)
 
-    @property
-    def unwritten_commitment(self) -> StoredText | None:
-        return self._states if self._states is not self.stored else None
+    def _unwritten_commitment(self) -> StoredText | None:
+        return self._states if self._states is not self._stored else None
 
     def _voices(self) -> bytes:
         """Those that Redis has until each channel has a state: with it, Redis deletes the audio of known speakers."""

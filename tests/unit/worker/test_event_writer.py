@@ -11,7 +11,6 @@ from shared.session_options import SessionOptions
 from tests.unit.worker import claimed_sessions
 from worker.commitment import Commitment
 from worker.engines.base import Final, Finished, Partial
-from worker.event_writer import SessionWrite
 from worker.session import WorkerSession
 
 WORDS = (Word("the", 0, 800), Word("quick", 900, 1600))
@@ -37,9 +36,9 @@ def last_event(session: WorkerSession) -> dict[str, Any]:
 
 def written(session: WorkerSession) -> bytes:
     """What a write says of committed text; the write succeeds."""
-    said = SessionWrite.of(session)
+    said = session.pending()
     _, arguments = said.call(1)
-    said.confirm()
+    session.confirm(said)
     told: bytes | str = arguments[12]
     return told.encode() if isinstance(told, str) else told
 
@@ -79,7 +78,7 @@ def test_commitment_is_written_when_it_grows_and_cleared_by_the_final() -> None:
 def test_commitment_is_written_again_until_redis_has_it() -> None:
     session = claimed()
     session.take(partial("the quick", "the quick", WORDS), 0, 0)
-    assert SessionWrite.of(session).committed == SessionWrite.of(session).committed == KEPT
+    assert session.pending().committed == session.pending().committed == KEPT
     session.take(final("the quick brown"), 0, 0)
     assert written(session) == b"", "it came and went between two writes"
 

@@ -22,7 +22,7 @@ from worker.engines.base import (
     TurnEndedEarly,
     TurnResumed,
 )
-from worker.event_writer import SessionWrite
+from worker.positions import PROGRESS_SAMPLES
 from worker.session import WorkerSession
 
 FIXED_ARGUMENTS = 15
@@ -72,11 +72,13 @@ def test_texts_without_spaces_are_joined_without_them() -> None:
 def test_seq_counts_without_gaps_and_outbox_knows_its_first() -> None:
     session = claimed()
     session.take(SpeechStarted(100), 0, 0)
+    first = session.pending()
     session.take(Partial(0, "hello", 100, 1600, 5.0), 0, 0)
     session.take(SpeechStopped(1600), 0, 0)
     assert [event["seq"] for event in events(session)] == [1, 2, 3, 4]
-    session.written(2, None, None, None)
-    assert session.first_unwritten_seq == 3
+    session.confirm(first)
+    assert [event["seq"] for event in events(session)] == [3, 4]
+    assert session.pending().first_seq == 3
 
 
 def test_positions_become_seconds_only_on_the_wire() -> None:
@@ -104,7 +106,7 @@ def test_new_owner_repeats_no_answer_to_a_commit() -> None:
     for entry_id, at_samples in commits:
         assert former.commit(entry_id, at_samples) == former.handles
     former.take(Committed(16_000), 0, 0)
-    *_, answered_commit = SessionWrite.of(former).call(1)[1][:FIXED_ARGUMENTS]
+    *_, answered_commit = former.pending().call(1)[1][:FIXED_ARGUMENTS]
     former.take(Committed(16_000), 0, 0)  # it dies before it writes this
     session = claimed(options=options, seq=2, answered_commit=answered_commit)
     for entry_id, at_samples in commits:
@@ -269,26 +271,30 @@ def test_options_settle_when_the_checkpoint_passes_them() -> None:
     session.configure(SessionOptions(language="en"), b"first", 1600)
     session.configure(SessionOptions(language="fr"), b"second", 1600)
     session.configure(SessionOptions(language="de"), b"third", 3200)
-    assert (session.options.language, session.settled()) == ("de", Settled(0, 0, None))
+    assert session.options.language == "de"
+    session.advance(PROGRESS_SAMPLES, 0)
+    assert session.pending().settled == Settled(0, 0, None)
     session.take(final(0, "Hello.", 0, 1600), 0, 0)
-    settled = session.settled()
-    assert settled == Settled(1600, 1, b"second")
+    pending = session.pending()
+    assert pending.settled == Settled(1600, 1, b"second")
     session.configure(SessionOptions(language="it"), b"fourth", 3200)
-    session.settle(settled)
-    session.advance(0, 16_000)
-    assert session.settled() == Settled(16_000, 1, b"fourth")
+    session.confirm(pending)
+    session.advance(2 * PROGRESS_SAMPLES, 16_000)
+    assert session.pending().settled == Settled(16_000, 1, b"fourth")
 
 
 def test_options_that_come_while_the_checkpoint_is_written_are_not_lost() -> None:
     session = claimed()
     session.take(final(0, "Hello.", 0, 1600), 0, 0)
-    settled = session.settled()
+    pending = session.pending()
     session.configure(SessionOptions(language="fr"), b"late", 1600)
-    session.settle(settled)
-    session.advance(0, 3200)
-    assert session.settled() == Settled(3200, 1, b"late")
-    session.settle(session.settled())
-    assert session.settled() == Settled(3200, 1, None)
+    session.confirm(pending)
+    session.advance(PROGRESS_SAMPLES, 3200)
+    pending = session.pending()
+    assert pending.settled == Settled(3200, 1, b"late")
+    session.confirm(pending)
+    session.advance(2 * PROGRESS_SAMPLES, 3200)
+    assert session.pending().settled == Settled(3200, 1, None)
 
 
 def test_handle_tells_two_claims_of_one_session_apart() -> None:

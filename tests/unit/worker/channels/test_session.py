@@ -14,7 +14,6 @@ from worker.channels.session import ChannelSession
 from worker.claiming import claimed
 from worker.commitment import Commitment
 from worker.engines.base import Committed, Failed, Final, Finished, Notice, Output, Partial, SpeechStarted
-from worker.event_writer import SessionWrite
 
 S = SAMPLE_RATE_HZ
 
@@ -41,7 +40,7 @@ class Service:
 
     def write(self) -> None:
         """Store everything that is pending, as the script does."""
-        said = SessionWrite.of(self.session)
+        said = self.session.pending()
         self.events += [orjson.loads(payload) for _, payload in said.events]
         if said.events:
             self.held[b"answered"] = said.answered_commit
@@ -51,7 +50,7 @@ class Service:
         if said.settled is not None:
             self.held[b"checkpoint"] = str(said.settled.checkpoint_samples).encode()
             self.held[b"segment"] = str(said.settled.segment).encode()
-        said.confirm()
+        self.session.confirm(said)
 
     def take(self, channel: int, *outputs: Output) -> None:
         for output in outputs:

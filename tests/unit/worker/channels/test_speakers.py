@@ -6,7 +6,6 @@ from shared.errors import InvalidAudioError
 from shared.events import SAMPLE_RATE_HZ
 from tests.unit.worker.channels.test_session import Service, final
 from worker.engines.base import Output
-from worker.event_writer import SessionWrite
 from worker.speakers.clusters import GE2E, Speakers
 from worker.speakers.labelling import Labelling
 from worker.speakers.outputs import Released
@@ -72,11 +71,11 @@ def test_new_owner_has_the_voices_of_each_channel() -> None:
     service = Service(diarize=True)
     first, second = service.session.tracks
     first.speakers.state = b'{"model":"a"}'
-    assert SessionWrite.of(service.session).speakers is None, "the audio of known speakers is still needed"
+    assert service.session.pending().speakers is None, "the audio of known speakers is still needed"
     second.speakers.state = b'{"model":"b"}'
-    service.held[b"speakers"] = SessionWrite.of(service.session).speakers or b""
+    service.held[b"speakers"] = service.session.pending().speakers or b""
     service.write()
-    assert SessionWrite.of(service.session).speakers is None, "Redis has them"
+    assert service.session.pending().speakers is None, "Redis has them"
     assert [track.speakers.state for track in service.claim().tracks] == [b'{"model":"a"}', b'{"model":"b"}']
 
 

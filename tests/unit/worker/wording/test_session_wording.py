@@ -57,7 +57,7 @@ def test_nothing_of_redacted_speech_is_sent_before_its_final() -> None:
     events = said(session, partial("call 555 123", "call 555"), final("call 555 123 4567"))
     assert [(event["type"], event["text"]) for event in events] == [("final", "call [PHONE]")]
     assert session.tracks[0].committed.text == ""
-    assert session.unwritten_commitment is None
+    assert session.pending().committed is None
     assert b"555" not in b"".join(payload for _, payload in session.outbox)
 
 
