@@ -36,7 +36,7 @@ class SessionWording:
         wording = self._in_force(partial.segment, partial.heard_samples, is_committed)
         if wording is None:
             return partial
-        if wording.withholds_partials:
+        if wording.redacts:  # a partial could contain the beginning of text that is redacted once it is complete
             return None
         written = wording.partial(partial, self._language)
         return written if written.text else None

@@ -37,8 +37,8 @@ class Wording:
         return None if wanted == cls(wanted.language) else wanted
 
     @property
-    def withholds_partials(self) -> bool:
-        """A partial could contain the beginning of text that is redacted once it is complete."""
+    def redacts(self) -> bool:
+        """Whether parts of the text are redacted."""
         return bool(self.redact or self.redact_terms)
 
     def partial(self, partial: Partial, language: str | None) -> Partial:
@@ -76,6 +76,6 @@ class Wording:
             text, words = applied(text, words, numerals.edits(text, language))
         if self.masks_profanity:
             text, words = applied(text, words, profanity.edits(text, language))
-        if self.withholds_partials:
+        if self.redacts:
             text, words = applied(text, words, redaction.edits(text, language, self.redact, self.redact_terms))
         return text, tuple(words)

@@ -95,8 +95,7 @@ class VoxtralRealtimeEngine:
         self._sessions: dict[str, Session] = {}
         self._due: dict[str, float] = {}
         """Time since when sessions wait for a pass."""
-        self._speaking: dict[str, Session] = {}
-        """Sessions that have outputs."""
+        self._with_outputs: dict[str, Session] = {}
         self._gathering = Gathering(FRAME_MS / 1000, GATHER_S if info.device != "cpu" else 0.0)
         """A CPU takes as long for a pass over two sessions as for two passes."""
         self._new_terms: dict[str, Trie | None] = {}
@@ -209,7 +208,7 @@ class VoxtralRealtimeEngine:
             return
         self._due.pop(session_id, None)
         self._new_terms.pop(session_id, None)
-        self._speaking.pop(session_id, None)
+        self._with_outputs.pop(session_id, None)
         self._gathering.forget(session_id)
         move = self._rows.release(session_id)
         if move is not None:
@@ -228,15 +227,15 @@ class VoxtralRealtimeEngine:
             self._deliver(finished)
         if not self._overlaps and self._flight is not None:
             self._deliver(self._finish_pass())
-        speaking, self._speaking = self._speaking, {}
+        speaking, self._with_outputs = self._with_outputs, {}
         return [(key, output) for key, session in speaking.items() for output in session.take_outputs()]
 
     def pause_s(self) -> float:
         """See `worker.engines.base.Paced`."""
-        return 0.0 if self._flight is not None or self._speaking else self._gathering_s()
+        return 0.0 if self._flight is not None or self._with_outputs else self._gathering_s()
 
     def ready(self) -> bool:
-        return bool(self._due or self._speaking) or self._flight is not None or self._has_unheard_turns()
+        return bool(self._due or self._with_outputs) or self._flight is not None or self._has_unheard_turns()
 
     def take_passes(self) -> list[PassTime]:
         """See `worker.engines.base.Timed`."""
@@ -268,7 +267,7 @@ class VoxtralRealtimeEngine:
         elif session_id not in self._due:
             self._due[session_id] = self._clock()
         if session.has_outputs:
-            self._speaking[session_id] = session
+            self._with_outputs[session_id] = session
 
     def _has_unheard_turns(self) -> bool:
         return any(session.has_unheard_turns for session in self._sessions.values())
@@ -279,7 +278,7 @@ class VoxtralRealtimeEngine:
             if session.has_unheard_turns:
                 session.listen()
                 if session.has_outputs:
-                    self._speaking[session_id] = session
+                    self._with_outputs[session_id] = session
 
     def _prefill(self, finished: _Finished | None) -> None:
         """Process a chunk of known positions of one session; the others wait for one chunk at most.
@@ -382,7 +381,7 @@ class VoxtralRealtimeEngine:
                 if session.stretch is not stretch:
                     self._note(session_id, session)
                 elif session.has_outputs:
-                    self._speaking[session_id] = session
+                    self._with_outputs[session_id] = session
         delivered_s = self._pass_clock()
         pass_ms = (delivered_s - max(flight.timed_from_s, self._delivered_s)) * 1000  # overlapping passes share no time
         self._passes.append(PassTime(pass_ms, len(flight.members)))
