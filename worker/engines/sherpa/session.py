@@ -19,7 +19,6 @@ from worker.engines.base import (
     Partial,
     SpeechStarted,
     SpeechStopped,
-    TurnEnded,
     TurnEndedEarly,
     TurnResumed,
 )
@@ -40,8 +39,8 @@ from worker.engines.sherpa.recognizer import Recognizer
 from worker.engines.sherpa.spelling import Piece
 from worker.engines.sherpa.words import PIECE_SAMPLES, Words
 from worker.engines.speech.endpointing import Endpointing
-from worker.engines.speech.segment_queue import early_turn, ended_turn
 from worker.engines.speech.segmenter import Closed, EndedEarly, Opened, Resumed, SegmenterSettings
+from worker.engines.speech.turn_outputs import TurnEnd, TurnText, early_turn
 from worker.turns.judge import TurnJudge
 
 MAX_LEAD_SAMPLES: Final = SAMPLE_RATE_HZ
@@ -49,7 +48,7 @@ MAX_LEAD_SAMPLES: Final = SAMPLE_RATE_HZ
 MAX_STREAM_SAMPLES: Final = 60 * SAMPLE_RATE_HZ
 """An older stream is replaced between two words, since its memory grows with its text."""
 UNUSED: Final = (COMMIT_DELAY, DELAY, KEYTERMS, LANGUAGE, LANGUAGES, PROMPT, SAMPLING)
-Finding = Opened | Closed | TurnEndedEarly | TurnResumed | TurnEnded | Committed | Finished
+Finding = Opened | Closed | TurnEndedEarly | TurnResumed | TurnEnd | Committed | Finished
 """Of the VAD."""
 
 
@@ -85,6 +84,7 @@ class Session:
         self._segment = segment
         self._start_samples = start_samples
         """Where the open segment begins, or where the last one ended."""
+        self._turn_text = TurnText()
         self._words = Words()
         self._model_ms = 0.0
         self._absorbed_samples = start_samples
@@ -102,7 +102,7 @@ class Session:
             finding = early_turn(found) if isinstance(found, EndedEarly | Resumed) else found
             self._ahead.append((finding, self.endpointing.segmenter.position_samples))
             if isinstance(finding, Closed) and self.endpointing.detection is not None:
-                self._ahead.append((ended_turn(finding), self.endpointing.segmenter.position_samples))
+                self._ahead.append((TurnEnd(finding), self.endpointing.segmenter.position_samples))
         if self.endpointing.finished:
             self._ahead.append((Finished(), self.endpointing.segmenter.position_samples))
 
@@ -142,7 +142,7 @@ class Session:
             self._words.append(piece)
         text = self._words.text
         if text != before and self._segment_options.partials:
-            self._outbox.append(
+            self._put(
                 Partial(
                     segment=self._segment,
                     text=text,
@@ -197,13 +197,15 @@ class Session:
             self._start_samples = max(self._start_samples, found.start_samples)
             self._segment_options = self._options
             self._hearing = self._heard_from(self._start_samples)
-            self._outbox.append(SpeechStarted(found.speech_samples))
+            self._put(SpeechStarted(found.speech_samples))
         elif isinstance(found, Closed):
             self._closed = found
             self._end_samples = max(position_samples, found.end_samples)
-            self._outbox.append(SpeechStopped(found.speech_end_samples))
+            self._put(SpeechStopped(found.speech_end_samples))
+        elif isinstance(found, TurnEnd):
+            self._put(*self._turn_text.end(found.closed))
         else:
-            self._outbox.append(found)
+            self._put(found)
 
     def _feed(self) -> None:
         if self._hearing is None:
@@ -220,11 +222,7 @@ class Session:
         end_samples = max(closed.end_samples, self._start_samples)
         if self._words and self._words.last_samples >= end_samples:
             end_samples = max(end_samples, min(self._words.last_samples + PIECE_SAMPLES, self._end_samples))
-        segment = self._segment
         self._end_segment(end_samples)
-        is_turn = self._segment > segment or closed.was_notified
-        if not is_turn and self._ahead and isinstance(self._ahead[0][0], TurnEnded):
-            self._ahead.popleft()
         self._hearing = self._closed = None
 
     def _end_before(self, piece: Piece) -> None:
@@ -237,7 +235,7 @@ class Session:
 
     def _end_segment(self, end_samples: int) -> None:
         if self._words or self._options.turns:
-            self._outbox.append(
+            self._put(
                 FinalText(
                     segment=self._segment,
                     text=self._words.text,
@@ -253,6 +251,10 @@ class Session:
             self._segment += 1
         self._words = Words()
         self._start_samples = end_samples
+
+    def _put(self, *outputs: Output) -> None:
+        self._turn_text.add(outputs)
+        self._outbox += outputs
 
     def _heard_from(self, start_samples: int) -> Hearing:
         return Hearing(self._recognizer, start_samples, marks_words=self._marks_words)

@@ -21,13 +21,10 @@ from worker.engines.base import (
     Output,
     SpeechStarted,
     SpeechStopped,
-    TurnEnded,
-    TurnEndedEarly,
-    TurnResumed,
 )
-from worker.engines.base import Final as FinalText
 from worker.engines.speech.endpointing import Endpointing
 from worker.engines.speech.segmenter import Boundary, Closed, EndedEarly, Opened, Resumed, SegmenterSettings
+from worker.engines.speech.turn_outputs import TurnEnd, TurnText, early_turn
 from worker.turns.judge import TurnJudge
 
 MIN_PASS_MS: Final = 500
@@ -56,12 +53,11 @@ class SegmentQueue:
     ) -> None:
         """See `Endpointing`."""
         self.endpointing = Endpointing(settings, start_samples, detection, judge)
-        self._items: deque[Output | Closed] = deque()
+        self._items: deque[Output | Closed | TurnEnd] = deque()
         """From the first segment without an answer on."""
         self._ready: list[Output] = []
         """The outputs before it."""
-        self._is_turn = False
-        """Whether something was said in the turn of the last of these, or clients were notified of its early end."""
+        self._turn_text = TurnText()
         self._absorbed_samples = start_samples
 
     # Outputs
@@ -81,15 +77,12 @@ class SegmentQueue:
         return bool(self._ready)
 
     def _release(self) -> None:
-        """Move the outputs before the first segment without an answer, except the ends of turns that are none."""
-        while self._items and not isinstance(output := self._items[0], Closed):
+        """Move the outputs before the first segment without an answer."""
+        while self._items and not isinstance(item := self._items[0], Closed):
             self._items.popleft()
-            if isinstance(output, SpeechStarted):
-                self._is_turn = False
-            elif isinstance(output, FinalText | TurnEndedEarly):
-                self._is_turn = True
-            if self._is_turn or not isinstance(output, TurnEnded):
-                self._ready.append(output)
+            outputs = self._turn_text.end(item.closed) if isinstance(item, TurnEnd) else [item]
+            self._turn_text.add(outputs)
+            self._ready += outputs
 
     # Segments
 
@@ -124,7 +117,7 @@ class SegmentQueue:
                     self.put(SpeechStopped(boundary.speech_end_samples))
                 self._items.append(boundary)
                 if self.endpointing.detection is not None and not boundary.speech_goes_on:
-                    self.put(ended_turn(boundary))
+                    self._items.append(TurnEnd(boundary))
             yield boundary
 
     @property
@@ -191,15 +184,3 @@ class SegmentQueue:
         reached = answered_samples if is_behind else self.endpointing.audio.end_samples
         self._absorbed_samples = max(self._absorbed_samples, reached)
         return self._absorbed_samples
-
-
-def ended_turn(closed: Closed) -> TurnEnded:
-    """The output for the end of a turn."""
-    return TurnEnded(closed.speech_end_samples, closed.decided_samples, closed.reason.value, closed.probability)
-
-
-def early_turn(found: EndedEarly | Resumed) -> TurnEndedEarly | TurnResumed:
-    """The output for a turn that is probably over, or that is not over after all."""
-    if isinstance(found, Resumed):
-        return TurnResumed(found.speech_samples)
-    return TurnEndedEarly(found.speech_end_samples, found.decided_samples, found.probability)

@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.turn_detection import TurnDetection
-from worker.engines.base import Final as FinalText
 from worker.engines.base import Output, SpeechStarted, SpeechStopped
 from worker.engines.speech.audio_buffer import AudioBuffer
 from worker.engines.speech.endpointing import Endpointing
-from worker.engines.speech.segment_queue import early_turn, ended_turn
 from worker.engines.speech.segmenter import Closed, EndedEarly, Opened, Resumed, SegmenterSettings
+from worker.engines.speech.turn_outputs import TurnText, early_turn
 from worker.engines.speech.vad import WINDOW_SAMPLES, SileroVad
 from worker.turns.judge import TurnJudge
 
@@ -44,7 +43,7 @@ class TurnEnds:
         self._speech_start_samples = 0
         """Where the speech of the last turn starts."""
         self._skip_samples = 0
-        self._has_text = False
+        self._turn_text = TurnText()
 
     def configure(self, detection: TurnDetection | None) -> None:
         """Use this from the next turn on; see `switch`."""
@@ -63,7 +62,7 @@ class TurnEnds:
             self._endpointing = Endpointing(SETTINGS, start_samples, self._wanted, self._judge)
             self._endpointing.audio.append(audio.between(start_samples, audio.end_samples))
         elif self._is_over:
-            self._endpointing, self._has_text = None, False
+            self._endpointing, self._turn_text = None, TurnText()
 
     @property
     def decide(self) -> bool:
@@ -153,16 +152,15 @@ class TurnEnds:
         """The outputs for a segment's text. With turn detection, the VAD says when speech starts and stops."""
         if self._endpointing is None:
             return outputs
-        self._has_text = self._has_text or any(isinstance(output, FinalText) for output in outputs)
-        return [output for output in outputs if not isinstance(output, SpeechStarted | SpeechStopped)]
+        outputs = [output for output in outputs if not isinstance(output, SpeechStarted | SpeechStopped)]
+        self._turn_text.add(outputs)
+        return outputs
 
     @property
     def has_text(self) -> bool:
         """Whether the turn has a final."""
-        return self._has_text
+        return self._turn_text.has_final
 
     def ended(self, closed: Closed) -> list[Output]:
-        """The output for the end of a turn, after that of its last segment. A turn without text has none."""
-        is_turn = self._has_text or closed.was_notified
-        self._has_text = False
-        return [ended_turn(closed)] if is_turn else []
+        """The output for the end of a turn, after that of its last segment."""
+        return self._turn_text.end(closed)
