@@ -81,7 +81,7 @@ class Closed:
     decided_samples: int = 0
     """The audio up to here was heard for the decision."""
     was_notified: bool = False
-    """`EndedEarly` came before it."""
+    """`EndedEarly` came before it, for this pause or an earlier one of the turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +134,8 @@ class _Open:
     """Position of the window of `probabilities[0]`."""
     probabilities: list[float] = field(default_factory=list)
     pause: _Pause = field(default_factory=_Pause)
+    was_notified: bool = False
+    """Whether there was an `EndedEarly` in the turn."""
 
 
 class Segmenter:
@@ -239,7 +241,7 @@ class Segmenter:
             return []
         if probability < rule.early_threshold:
             return []
-        pause.was_notified = True
+        pause.was_notified = self._open.was_notified = True
         return [EndedEarly(self._open.speech_end_samples, self.position_samples, probability)]
 
     def _question(self) -> Question | None:
@@ -356,7 +358,7 @@ class Segmenter:
             reason=reason,
             probability=probability,
             decided_samples=self.position_samples,
-            was_notified=segment.pause.was_notified,
+            was_notified=segment.was_notified,
         )
 
     def begin_at(self, start_samples: int) -> None:
@@ -388,6 +390,8 @@ class Segmenter:
         )
         first = segment.first_window_samples + (best + 1) * window
         speech_end_samples = segment.speech_end_samples
-        self._open = _Open(cut_samples, cut_samples, cut_samples, speech_end_samples, first, after, segment.pause)
+        self._open = _Open(
+            cut_samples, cut_samples, cut_samples, speech_end_samples, first, after, segment.pause, segment.was_notified
+        )
         self._floor_samples = cut_samples
         return [closed, Opened(cut_samples, cut_samples, after_cut=True)]

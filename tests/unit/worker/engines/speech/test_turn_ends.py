@@ -95,6 +95,18 @@ def test_speech_that_continues_takes_the_early_end_back_and_asks_anew() -> None:
     assert segmenter.question.start_samples == 0
 
 
+def test_turn_whose_early_end_was_taken_back_was_notified() -> None:
+    segmenter = in_pause()
+    segmenter.judge(0.4)
+    push(segmenter, SPEECH, 10)
+    assert segmenter.cut()
+    push(segmenter, QUIET, 100)
+    segmenter.judge(0.1)
+    [closed] = segmenter.commit(segmenter.position_samples)
+    assert isinstance(closed, Closed)
+    assert closed.was_notified
+
+
 def test_question_is_about_the_whole_turn_if_a_part_is_answered() -> None:
     segmenter = in_pause()
     segmenter.judge(0.1)

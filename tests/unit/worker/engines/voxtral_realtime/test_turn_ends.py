@@ -19,12 +19,14 @@ from tests.unit.worker.engines.voxtral_realtime.test_session import FRAME, PAD, 
 from worker.engines.base import (
     Final,
     Finished,
+    HeardAgain,
     Output,
     Partial,
     SpeechStarted,
     SpeechStopped,
     TurnEnded,
     TurnEndedEarly,
+    TurnResumed,
 )
 from worker.engines.speech.audio_buffer import AudioBuffer
 from worker.engines.speech.vad import SileroVad
@@ -138,6 +140,13 @@ def test_turn_without_words_has_a_final_for_protocols_that_need_one() -> None:
     starts = [output.at_samples for output in found if isinstance(output, SpeechStarted)]
     assert [output.start_samples for output in finals] == starts
     assert [type(output) for output in found if isinstance(output, Final | TurnEnded)] == [Final, TurnEnded] * 2
+
+
+def test_turn_without_words_ends_although_its_early_end_was_taken_back() -> None:
+    detection = TurnDetection("semantic", early=True, end_threshold=0.9, max_silence_ms=5000)
+    found = outputs_of(detection, PCM, {}, 0.7, 0.1)
+    turn = [SpeechStarted, TurnEndedEarly, TurnResumed, SpeechStopped, TurnEnded]
+    assert [type(output) for output in found if not isinstance(output, HeardAgain)] == [*turn, Finished]
 
 
 PAUSE = TurnDetection("pause", silence_duration_ms=300)
