@@ -5,7 +5,7 @@ result depends on nothing else, so it is the same however the audio was chunked.
 session.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from worker.turns.rule import TurnRule
@@ -389,9 +389,12 @@ class Segmenter:
             segment.start_samples, cut_samples, segment.speech_start_samples, cut_samples, voiced, speech_goes_on=True
         )
         first = segment.first_window_samples + (best + 1) * window
-        speech_end_samples = segment.speech_end_samples
-        self._open = _Open(
-            cut_samples, cut_samples, cut_samples, speech_end_samples, first, after, segment.pause, segment.was_notified
+        self._open = replace(
+            segment,
+            start_samples=cut_samples,
+            speech_start_samples=cut_samples,
+            first_window_samples=first,
+            probabilities=after,
         )
         self._floor_samples = cut_samples
         return [closed, Opened(cut_samples, cut_samples, after_cut=True)]

@@ -117,6 +117,15 @@ def test_question_is_about_the_whole_turn_if_a_part_is_answered() -> None:
     assert segmenter.question.start_samples == 0
 
 
+def test_question_is_about_the_whole_turn_if_it_was_cut() -> None:
+    segmenter = Segmenter(SETTINGS)
+    push(segmenter, SPEECH, 60)
+    segmenter.cut()
+    assert segmenter.asked_from_samples == 0
+    push(segmenter, QUIET, windows(200))
+    assert segmenter.question == Question(0, segmenter.position_samples)
+
+
 def test_pause_that_nothing_can_judge_ends_as_without_a_rule() -> None:
     segmenter = in_pause()
     assert segmenter.judge(None) == []
