@@ -222,10 +222,9 @@ class Segmenter:
             self._open.speech_end_samples, self._open.pause = self.position_samples, _Pause()
         if self._quiet_samples >= self._endpoint_samples():
             return [self._close()]
-        self.question = self._question()
         if window_start - self._open.start_samples >= self._max_samples:
-            self.question = None
             return [*resumed, *self.cut()]
+        self.question = self._question()
         return resumed
 
     def judge(self, probability: float | None) -> list[Boundary | EndedEarly | Resumed]:

@@ -126,6 +126,17 @@ def test_question_is_about_the_whole_turn_if_it_was_cut() -> None:
     assert segmenter.question == Question(0, segmenter.position_samples)
 
 
+def test_question_that_is_due_when_the_segment_is_cut_is_asked_after_it() -> None:
+    pause = windows(200)
+    until_cut = windows(2000)
+    segmenter = Segmenter(replace(SETTINGS, max_segment_s=2.0))
+    pushed = [SPEECH] * (until_cut - 2 * pause) + [QUIET] * 3 + [SPEECH] * (pause - 3) + [0.2] * pause
+    found = [one for probability in pushed for one in segmenter.push(probability)]
+    assert [type(one) for one in found] == [Opened, Closed, Opened]
+    push(segmenter, QUIET, 1)
+    assert segmenter.question == Question(0, segmenter.position_samples)
+
+
 def test_pause_that_nothing_can_judge_ends_as_without_a_rule() -> None:
     segmenter = in_pause()
     assert segmenter.judge(None) == []
