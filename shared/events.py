@@ -13,6 +13,7 @@ from shared.session_options import Mode
 
 SAMPLE_RATE_HZ = 16_000
 """Every model takes 16 kHz mono; all audio is resampled to this rate before it is stored."""
+SAMPLES_PER_MS = SAMPLE_RATE_HZ // 1000
 
 
 class EventType(StrEnum):

@@ -13,7 +13,7 @@ from tests.speech import SENTENCES, silence, synthesise
 from worker.engines.base import Output
 from worker.engines.sherpa.engine import SherpaEngine
 from worker.engines.sherpa.files import find_model
-from worker.engines.speech.segmenter import SegmenterSettings
+from worker.engines.speech.boundaries import SegmenterSettings
 
 LIVE = SessionOptions()
 FILE = SessionOptions(partials=False)

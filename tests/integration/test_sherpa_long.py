@@ -14,7 +14,7 @@ from tests.sherpa_models import marked, write_ctc, write_transducer
 from tests.speech import SENTENCES, silence, synthesise
 from worker.engines.base import Output, SpeechStarted, SpeechStopped
 from worker.engines.sherpa.engine import SherpaEngine
-from worker.engines.speech.segmenter import SegmenterSettings
+from worker.engines.speech.boundaries import SegmenterSettings
 
 Marks = Sequence[tuple[float, str]]
 

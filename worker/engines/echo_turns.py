@@ -10,8 +10,8 @@ from shared.events import Word, seconds
 from shared.session_options import SessionOptions
 from worker.engines.base import Final, Output, Partial
 from worker.engines.option_notices import turns_by_pauses
+from worker.engines.speech.boundaries import Closed, SegmenterSettings
 from worker.engines.speech.segment_queue import SegmentQueue
-from worker.engines.speech.segmenter import Closed, SegmenterSettings
 from worker.engines.speech.vad import SileroVad
 from worker.turns.judge import TurnJudge
 

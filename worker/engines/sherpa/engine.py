@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from shared.config.settings import Settings
 from shared.errors import ServerBusyError
+from shared.events import SAMPLES_PER_MS
 from shared.session_options import Mode, SessionOptions
 from worker.engines.base import EngineInfo, Output
 from worker.engines.loading.spectrogram import check_spectrogram
 from worker.engines.sherpa.files import Kind, ModelFiles, find_model
 from worker.engines.sherpa.recognizer import Recognizer
 from worker.engines.sherpa.session import Session
-from worker.engines.speech.segmenter import SAMPLES_PER_MS, SegmenterSettings
+from worker.engines.speech.boundaries import SegmenterSettings
 from worker.engines.speech.vad import WINDOW_SAMPLES, SileroVad
 from worker.turns.judge import TurnJudge
 

@@ -38,8 +38,8 @@ from worker.engines.sherpa.hearing import Hearing
 from worker.engines.sherpa.recognizer import Recognizer
 from worker.engines.sherpa.spelling import Piece
 from worker.engines.sherpa.words import PIECE_SAMPLES, Words
+from worker.engines.speech.boundaries import Closed, EndedEarly, Opened, Resumed, SegmenterSettings
 from worker.engines.speech.endpointing import Endpointing
-from worker.engines.speech.segmenter import Closed, EndedEarly, Opened, Resumed, SegmenterSettings
 from worker.engines.speech.turn_outputs import TurnEnd, TurnText, early_turn
 from worker.turns.judge import TurnJudge
 

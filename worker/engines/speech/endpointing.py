@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from shared.turn_detection import TurnDetection
 from worker.engines.base import Committed
 from worker.engines.speech.audio_buffer import AudioBuffer
-from worker.engines.speech.segmenter import Boundary, EndedEarly, Question, Resumed, Segmenter, SegmenterSettings
+from worker.engines.speech.boundaries import Found, Question, SegmenterSettings
+from worker.engines.speech.segmenter import Segmenter
 from worker.engines.speech.turn_settings import turn_settings
 from worker.engines.speech.vad import WINDOW_SAMPLES, VadState, peaks
 from worker.turns.judge import TurnJudge
@@ -100,7 +101,7 @@ class Endpointing:
         start = self.segmenter.position_samples + heard
         return self.audio.between(start, min(self.audio.end_samples, start + limit_windows * WINDOW_SAMPLES))
 
-    def hear(self, probabilities: NDArray[np.float32]) -> Iterator[Boundary | EndedEarly | Resumed | Committed]:
+    def hear(self, probabilities: NDArray[np.float32]) -> Iterator[Found | Committed]:
         """The boundaries from the speech probabilities of the audio of `unheard`, and the commits among them."""
         if self._answer is not None:
             answer, self._answer = self._answer.result(), None

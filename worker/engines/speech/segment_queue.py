@@ -22,8 +22,8 @@ from worker.engines.base import (
     SpeechStarted,
     SpeechStopped,
 )
+from worker.engines.speech.boundaries import Boundary, Closed, EndedEarly, Found, Opened, Resumed, SegmenterSettings
 from worker.engines.speech.endpointing import Endpointing
-from worker.engines.speech.segmenter import Boundary, Closed, EndedEarly, Opened, Resumed, SegmenterSettings
 from worker.engines.speech.turn_outputs import TurnEnd, TurnText, early_turn
 from worker.turns.judge import TurnJudge
 
@@ -104,7 +104,7 @@ class SegmentQueue:
         """End the open segment at its best pause, and begin the next one there."""
         yield from self._taken(self.endpointing.segmenter.cut())
 
-    def _taken(self, boundaries: Iterable[Boundary | EndedEarly | Resumed]) -> Iterator[Boundary]:
+    def _taken(self, boundaries: Iterable[Found]) -> Iterator[Boundary]:
         for boundary in boundaries:
             if isinstance(boundary, EndedEarly | Resumed):
                 self.put(early_turn(boundary))

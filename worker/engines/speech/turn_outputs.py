@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from worker.engines.base import Final, Output, SpeechStarted, TurnEnded, TurnEndedEarly, TurnResumed
-from worker.engines.speech.segmenter import Closed, EndedEarly, Resumed
+from worker.engines.speech.boundaries import Closed, EndedEarly, Resumed
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from math import inf
 from typing import Final
 
 from shared.turn_detection import TurnDetection
-from worker.engines.speech.segmenter import SegmenterSettings
+from worker.engines.speech.boundaries import SegmenterSettings
 from worker.turns.rule import turn_rule
 
 HYSTERESIS: Final = 0.15

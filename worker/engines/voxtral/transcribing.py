@@ -12,27 +12,24 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.events import SAMPLE_RATE_HZ
+from shared.events import SAMPLE_RATE_HZ, SAMPLES_PER_MS
 from shared.session_options import SessionOptions
 from worker.engines import base
 from worker.engines.base import Committed, Output, Partial
 from worker.engines.option_notices import turns_by_pauses
 from worker.engines.speech.agreed_text import AgreedText
 from worker.engines.speech.agreement import StableText
+from worker.engines.speech.boundaries import MIN_VOICED_WINDOWS, Boundary, Closed, Opened, SegmenterSettings
 from worker.engines.speech.segment_queue import Kind, SegmentQueue
-from worker.engines.speech.segmenter import Boundary, Closed, Opened, SegmenterSettings
 from worker.engines.speech.vad import WINDOW_SAMPLES, SileroVad
 from worker.engines.voxtral.option_notices import usable
 from worker.engines.voxtral.requests import Request
 from worker.engines.voxtral.session import Model, pcm16
 
-SAMPLES_PER_MS: Final = SAMPLE_RATE_HZ // 1000
 SEGMENTS: Final = SegmenterSettings(late_after_s=20.0, max_segment_s=28.0)
 """A pass costs the encoder a 30 s window whatever the segment's length, so segments may be nearly this long."""
 PARTIAL_INTERVAL_MS: Final = 480
 """New audio that an open segment needs before it is decoded again; one decode at a time."""
-MIN_VOICED_WINDOWS: Final = 4
-"""A segment with less than 128 ms of voice is a cough; the model would make up words for it."""
 HELD_BACK_WORDS: Final = 1
 MAX_VAD_WINDOWS: Final = 1000
 """In one step: 32 s of audio, about 55 ms."""

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from shared.turn_detection import TurnDetection
 from worker.engines.base import Output, SpeechStarted, SpeechStopped
 from worker.engines.speech.audio_buffer import AudioBuffer
+from worker.engines.speech.boundaries import Closed, EndedEarly, Opened, Resumed, SegmenterSettings
 from worker.engines.speech.endpointing import Endpointing
-from worker.engines.speech.segmenter import Closed, EndedEarly, Opened, Resumed, SegmenterSettings
 from worker.engines.speech.turn_outputs import TurnText, early_turn
 from worker.engines.speech.vad import WINDOW_SAMPLES, SileroVad
 from worker.turns.judge import TurnJudge

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from shared.seams import UNSPACED
 from shared.words import LETTER
+from worker.engines.speech.boundaries import MIN_VOICED_WINDOWS
 
 COMPRESSION_RATIO_LIMIT = 2.4
 LOG_PROBABILITY_LIMIT = -1.0
@@ -19,9 +20,8 @@ LIKELY_NO_SPEECH_LIMIT = 0.8
 model reports 0.65 to 0.7, with word probabilities of 0.5 to 0.98; words that it makes up in noise have at most 0.1."""
 MIN_COMPRESSED_CHARS = 40
 """Short texts compress by chance."""
-MIN_VOICED_WINDOWS = 4
-"""With less than 128 ms of voiced audio, the text must be certain."""
 BRIEF_LOG_PROBABILITY = -0.5
+"""With less than `MIN_VOICED_WINDOWS`, the text must be certain."""
 SHORT_VOICED_WINDOWS = 16
 SHORT_WORD_PROBABILITY = 0.25
 """With less than half a second of voiced audio, at least some words must not be guesses."""

@@ -12,19 +12,18 @@ from math import inf
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.events import SAMPLE_RATE_HZ
+from shared.events import SAMPLE_RATE_HZ, SAMPLES_PER_MS
 from shared.session_options import CommitDelay, SessionOptions
 from worker.engines.base import History, Partial
 from worker.engines.speech.audio_buffer import AudioBuffer
+from worker.engines.speech.boundaries import MIN_VOICED_WINDOWS, Closed, Opened, SegmenterSettings
 from worker.engines.speech.segment_queue import MIN_PASS_SAMPLES, Kind
-from worker.engines.speech.segmenter import Closed, Opened, SegmenterSettings
-from worker.engines.whisper.guards import MIN_VOICED_WINDOWS
 from worker.engines.whisper.hallucinations import with_end, without_echo
 from worker.engines.whisper.jobs import MAX_NEW_TOKENS, TOKENS_PER_S, Heard, Job
 from worker.engines.whisper.languages import Probabilities, SpokenLanguage
 from worker.engines.whisper.recalling import recalled_words, spelled
 from worker.engines.whisper.repetitions import goes_on_repeating, recounted
-from worker.engines.whisper.session import SAMPLES_PER_MS, Pass, Place, Session, wire_words
+from worker.engines.whisper.session import Pass, Place, Session, wire_words
 from worker.engines.whisper.settings import LiveSettings
 from worker.engines.whisper.spans import Span
 from worker.engines.whisper.transcript import NEVER, Rule, Transcript, joined

@@ -17,9 +17,9 @@ from shared.events import SAMPLE_RATE_HZ, Scores
 from shared.session_options import SessionOptions
 from worker.engines.base import History, Output, Partial
 from worker.engines.speech.audio_buffer import AudioBuffer
+from worker.engines.speech.boundaries import Closed, Opened, SegmenterSettings
 from worker.engines.speech.levels import AHEAD_WINDOWS
 from worker.engines.speech.segment_queue import Kind
-from worker.engines.speech.segmenter import Closed, Opened, SegmenterSettings
 from worker.engines.speech.vad import WINDOW_SAMPLES
 from worker.engines.whisper.guards import is_wordless, outruns_voice
 from worker.engines.whisper.hallucinations import with_end

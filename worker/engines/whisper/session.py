@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.events import SAMPLE_RATE_HZ, Scores, Word
+from shared.events import SAMPLES_PER_MS, Scores, Word
 from shared.session_options import Mode, SessionOptions
 from worker.engines.base import Committed, Final, History, Notice, Output
 from worker.engines.option_notices import DELAY, SAMPLING, spoken_language, turns_by_pauses, without_effect
+from worker.engines.speech.boundaries import Boundary, Closed, Opened, SegmenterSettings
 from worker.engines.speech.segment_queue import Kind, SegmentQueue
-from worker.engines.speech.segmenter import Boundary, Closed, Opened, SegmenterSettings
 from worker.engines.whisper import guards
 from worker.engines.whisper.hallucinations import voiced_part
 from worker.engines.whisper.jobs import Heard, Job
@@ -29,7 +29,6 @@ from worker.turns.judge import TurnJudge
 SPLIT_AT_CHARACTERS = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
 """Languages in which each character counts as a word, as in Whisper's tokenizer. Khmer, which `shared.seams` counts as
 a script without spaces, is not one of them."""
-SAMPLES_PER_MS = SAMPLE_RATE_HZ // 1000
 
 
 @dataclass(frozen=True, slots=True)

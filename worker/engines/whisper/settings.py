@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from math import inf
 
 from shared.session_options import CommitDelay
-from worker.engines.speech.segmenter import SegmenterSettings
+from worker.engines.speech.boundaries import SegmenterSettings
 from worker.engines.whisper.transcript import RULES, Rule
 
 LIVE_SEGMENTER = SegmenterSettings(onset_probability=0.3, offset_probability=0.2, late_after_s=inf, max_segment_s=inf)

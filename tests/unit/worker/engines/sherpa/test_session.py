@@ -12,7 +12,7 @@ from shared.turn_detection import TurnDetection
 from worker.engines.base import Final, Output, Partial, SpeechStarted, SpeechStopped, TurnEnded
 from worker.engines.sherpa.session import MAX_STREAM_SAMPLES, Session
 from worker.engines.sherpa.spelling import Said
-from worker.engines.speech.segmenter import SegmenterSettings
+from worker.engines.speech.boundaries import SegmenterSettings
 from worker.engines.speech.vad import WINDOW_SAMPLES
 
 SPEECH, QUIET = 0.9, 0.0

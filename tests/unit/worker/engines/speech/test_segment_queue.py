@@ -19,8 +19,8 @@ from worker.engines.base import (
     TurnEnded,
     TurnEndedEarly,
 )
+from worker.engines.speech.boundaries import Closed, Opened, SegmenterSettings
 from worker.engines.speech.segment_queue import MIN_PASS_SAMPLES, Kind, SegmentQueue
-from worker.engines.speech.segmenter import Closed, Opened, SegmenterSettings
 from worker.engines.speech.vad import WINDOW_SAMPLES
 from worker.turns.judge import TurnJudge
 

@@ -3,16 +3,9 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.engines.speech.segmenter import (
-    MAX_FAINT_GAP_WINDOWS,
-    MAX_FAINT_WINDOWS,
-    SAMPLES_PER_MS,
-    Boundary,
-    Closed,
-    Opened,
-    Segmenter,
-    SegmenterSettings,
-)
+from shared.events import SAMPLES_PER_MS
+from worker.engines.speech.boundaries import Boundary, Closed, Opened, SegmenterSettings
+from worker.engines.speech.segmenter import MAX_FAINT_GAP_WINDOWS, MAX_FAINT_WINDOWS, Segmenter
 
 SETTINGS = SegmenterSettings()
 WINDOW = SETTINGS.window_samples

@@ -10,20 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.events import SAMPLES_PER_MS
 from shared.turn_detection import TurnDetection
-from worker.engines.speech.endpointing import Endpointing
-from worker.engines.speech.segmenter import (
-    SAMPLES_PER_MS,
-    Boundary,
+from worker.engines.speech.boundaries import (
     Closed,
     EndedEarly,
     EndReason,
+    Found,
     Opened,
     Question,
     Resumed,
-    Segmenter,
     SegmenterSettings,
 )
+from worker.engines.speech.endpointing import Endpointing
+from worker.engines.speech.segmenter import Segmenter
 from worker.engines.speech.turn_settings import turn_settings
 from worker.engines.speech.vad import WINDOW_SAMPLES
 from worker.turns.judge import TurnJudge
@@ -32,7 +32,6 @@ from worker.turns.rule import TurnRule
 RULE = TurnRule((200, 600), ((0.9, 200), (0.5, 500)), max_silence_ms=1000, early_threshold=0.3)
 SETTINGS = SegmenterSettings(turn_rule=RULE)
 SPEECH, QUIET = 0.9, 0.0
-Found = Boundary | EndedEarly | Resumed
 
 
 def windows(milliseconds: int) -> int:

@@ -6,9 +6,9 @@ from numpy.typing import NDArray
 
 from shared.session_options import SessionOptions
 from tests.speech import SENTENCES, noise, silence, synthesise, telephone
+from worker.engines.speech.boundaries import SegmenterSettings
 from worker.engines.speech.endpointing import Endpointing
 from worker.engines.speech.levels import AHEAD_WINDOWS, LOUD, SILENT, Levels
-from worker.engines.speech.segmenter import SegmenterSettings
 from worker.engines.speech.vad import WINDOW_SAMPLES, Memory, SileroVad, VadState, peaks
 from worker.engines.whisper.recording import Recording
 from worker.engines.whisper.session import Place

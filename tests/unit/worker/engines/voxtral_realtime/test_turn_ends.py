@@ -207,4 +207,4 @@ def test_open_turn_keeps_only_the_audio_that_questions_are_about(detection: Turn
     assert endpointing.segmenter._open.start_samples > endpointing.audio.end_samples // 2
     kept_samples = endpointing.audio.end_samples - endpointing.audio.start_samples
     assert kept_samples < 2 * judge.heard_samples < endpointing.audio.end_samples // 2
-    assert len(endpointing.segmenter._open.probabilities) < 200
+    assert len(endpointing.segmenter._open._probabilities) < 200

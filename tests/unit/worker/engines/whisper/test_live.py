@@ -21,8 +21,8 @@ from tests.unit.worker.engines.whisper.whisper_speech import (
     speech,
 )
 from worker.engines.base import Committed, Final, Finished, History, Partial, SettledWord, SpeechStarted, SpeechStopped
+from worker.engines.speech.boundaries import SegmenterSettings
 from worker.engines.speech.segment_queue import Kind
-from worker.engines.speech.segmenter import SegmenterSettings
 from worker.engines.whisper.jobs import Heard, Job
 from worker.engines.whisper.live import LiveSession
 from worker.engines.whisper.session import Pass, Place
