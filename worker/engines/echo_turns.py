@@ -16,6 +16,7 @@ from worker.engines.speech.vad import SileroVad
 from worker.turns.judge import TurnJudge
 
 MAX_VAD_WINDOWS = 1000
+"""In one step."""
 SETTINGS = SegmenterSettings()
 
 
@@ -55,11 +56,9 @@ class EchoTurns:
 
     def answer(self) -> list[Output]:
         started_s = time.perf_counter()
-        while self._endpointing.has_unheard():
-            pcm = self._endpointing.unheard(MAX_VAD_WINDOWS)
-            for boundary in self._queue.hear(self._vad.probabilities(self._endpointing.vad_state, pcm)):
-                if isinstance(boundary, Closed):
-                    self._queue.answer(boundary, self._final(boundary, (time.perf_counter() - started_s) * 1000))
+        for boundary in self._queue.listen(self._vad, MAX_VAD_WINDOWS):
+            if isinstance(boundary, Closed):
+                self._queue.answer(boundary, self._final(boundary, (time.perf_counter() - started_s) * 1000))
         self._show((time.perf_counter() - started_s) * 1000)
         self._endpointing.forget_before(self.checkpoint_samples)
         return self._queue.take()

@@ -21,12 +21,9 @@ from worker.engines.sherpa.files import Kind, ModelFiles, find_model
 from worker.engines.sherpa.recognizer import Recognizer
 from worker.engines.sherpa.session import Session
 from worker.engines.speech.boundaries import SegmenterSettings
-from worker.engines.speech.vad import WINDOW_SAMPLES, SileroVad
+from worker.engines.speech.vad import SileroVad
 from worker.turns.judge import TurnJudge
 
-MAX_VAD_WINDOWS: Final = 100
-"""VAD windows for each session and step: 3.2 s of audio, about 6 ms."""
-MAX_VAD_SAMPLES: Final = MAX_VAD_WINDOWS * WINDOW_SAMPLES
 _NEVER_S: Final = 1e9
 _FBANK: Final = {"n_mels": 80, "hop_length": 160, "win_length": 400, "n_fft": 512}
 """The library's front end (`features.cc`). NeMo models choose their own number of mel filters."""
@@ -109,7 +106,8 @@ class SherpaEngine:
         self._sessions.pop(session_id, None)
 
     def step(self) -> list[tuple[str, Output]]:
-        self._endpoint()
+        for session in self._sessions.values():
+            session.listen(self._vad)
         self._pass([session for session in self._sessions.values() if session.is_ready])
         outputs = [(key, output) for key, session in self._sessions.items() for output in session.take_outputs()]
         for session in self._sessions.values():
@@ -124,14 +122,6 @@ class SherpaEngine:
 
     def checkpoint_samples(self, session_id: str) -> int:
         return self._sessions[session_id].checkpoint_samples
-
-    def _endpoint(self) -> None:
-        for session in self._sessions.values():
-            endpointing, limit = session.endpointing, session.endpointing.segmenter.position_samples + MAX_VAD_SAMPLES
-            while endpointing.has_unheard() and endpointing.segmenter.position_samples < limit:
-                pcm = endpointing.unheard(MAX_VAD_WINDOWS)
-                session.take_probabilities(self._vad.probabilities(endpointing.vad_state, pcm))
-                session.advance()
 
     def _pass(self, due: list[Session]) -> None:
         if not due:

@@ -7,9 +7,6 @@ wait until the model gets there, so that outputs are in order. Positions are sam
 from collections import deque
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
 from shared.events import SAMPLE_RATE_HZ
 from shared.session_options import SessionOptions
 from worker.engines.base import (
@@ -41,12 +38,15 @@ from worker.engines.sherpa.words import PIECE_SAMPLES, Words
 from worker.engines.speech.boundaries import Closed, EndedEarly, Opened, Resumed, SegmenterSettings
 from worker.engines.speech.endpointing import Endpointing
 from worker.engines.speech.turn_outputs import TurnEnd, TurnText, early_turn
+from worker.engines.speech.vad import SileroVad
 from worker.turns.judge import TurnJudge
 
 MAX_LEAD_SAMPLES: Final = SAMPLE_RATE_HZ
 """A segment that is cut between two words ends at most so long before the second word is written."""
 MAX_STREAM_SAMPLES: Final = 60 * SAMPLE_RATE_HZ
 """An older stream is replaced between two words, since its memory grows with its text."""
+MAX_VAD_WINDOWS: Final = 100
+"""In one step: 3.2 s of audio, about 6 ms."""
 UNUSED: Final = (COMMIT_DELAY, DELAY, KEYTERMS, LANGUAGE, LANGUAGES, PROMPT, SAMPLING)
 Finding = Opened | Closed | TurnEndedEarly | TurnResumed | TurnEnd | Committed | Finished
 """Of the VAD."""
@@ -96,18 +96,17 @@ class Session:
         if self._hearing is None:
             self._segment_options = options
 
-    def take_probabilities(self, probabilities: NDArray[np.float32]) -> None:
-        """Take the speech probabilities of the audio that `endpointing.unheard` returned."""
-        for found in self.endpointing.hear(probabilities):
+    def listen(self, vad: SileroVad) -> None:
+        """Look for segments in new audio."""
+        for found in self.endpointing.listen(vad, MAX_VAD_WINDOWS):
             finding = early_turn(found) if isinstance(found, EndedEarly | Resumed) else found
             self._ahead.append((finding, self.endpointing.segmenter.position_samples))
             if isinstance(finding, Closed) and self.endpointing.detection is not None:
                 self._ahead.append((TurnEnd(finding), self.endpointing.segmenter.position_samples))
-        if self.endpointing.finished:
-            self._ahead.append((Finished(), self.endpointing.segmenter.position_samples))
+        self.advance()
 
     def advance(self) -> None:
-        """Open, feed and close segments up to the model's position; call it for new audio and after a pass."""
+        """Open, feed and close segments up to the model's position; call it after a pass."""
         while True:
             while self._ahead and self._closed is None:
                 self._take(*self._ahead.popleft())

@@ -1,7 +1,7 @@
 """The audio of one session and the segments of speech in it, for engines that wait for endpoints.
 
-Feeds, commits and the end of the audio take effect in the order in which they arrived. Knows no model: the caller
-provides speech probabilities.
+Feeds, commits and the end of the audio take effect in the order in which they arrived. The caller provides the VAD, or
+its speech probabilities.
 """
 
 from collections import deque
@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.turn_detection import TurnDetection
-from worker.engines.base import Committed
+from worker.engines.base import Committed, Finished
 from worker.engines.speech.audio_buffer import AudioBuffer
 from worker.engines.speech.boundaries import Found, Question, SegmenterSettings
 from worker.engines.speech.segmenter import Segmenter
 from worker.engines.speech.turn_settings import turn_settings
-from worker.engines.speech.vad import WINDOW_SAMPLES, VadState, peaks
+from worker.engines.speech.vad import WINDOW_SAMPLES, SileroVad, VadState, peaks
 from worker.turns.judge import TurnJudge
 
 
@@ -48,7 +48,7 @@ class Endpointing:
         if settings.turn_rule is not None and judge is not None:
             judge.prepare()
         self.finished = False
-        """All audio before `finish` has been processed; no more boundaries follow."""
+        """All audio before `finish` has been processed: `Finished` was the last finding."""
         self._commits_samples: deque[int] = deque()
         self._finishing = False
         self._is_primed = False
@@ -101,8 +101,18 @@ class Endpointing:
         start = self.segmenter.position_samples + heard
         return self.audio.between(start, min(self.audio.end_samples, start + limit_windows * WINDOW_SAMPLES))
 
-    def hear(self, probabilities: NDArray[np.float32]) -> Iterator[Found | Committed]:
-        """The boundaries from the speech probabilities of the audio of `unheard`, and the commits among them."""
+    def listen(self, vad: SileroVad, limit_windows: int) -> Iterator[Found | Committed | Finished]:
+        """The findings of `hear` in the unheard audio, of which at most so many windows are processed."""
+        limit_samples = self.segmenter.position_samples + limit_windows * WINDOW_SAMPLES
+        while self.has_unheard() and self.segmenter.position_samples < limit_samples:
+            pcm = self.unheard(limit_windows)
+            yield from self.hear(vad.probabilities(self.vad_state, pcm))
+
+    def hear(self, probabilities: NDArray[np.float32]) -> Iterator[Found | Committed | Finished]:
+        """The boundaries from the speech probabilities of the audio of `unheard`, the commits among them, and the end.
+
+        They must all be taken.
+        """
         if self._answer is not None:
             answer, self._answer = self._answer.result(), None
             yield from self.segmenter.judge(answer)
@@ -117,8 +127,7 @@ class Endpointing:
             at_samples = self._commits_samples.popleft()
             yield from self.segmenter.commit(at_samples)
             self.finished = self._finishing and not self._commits_samples
-            if not self.finished:
-                yield Committed(at_samples)
+            yield Finished() if self.finished else Committed(at_samples)
 
     def forget_before(self, position_samples: int) -> None:
         """Drop audio that is no longer needed. One incomplete window may begin before a commit."""

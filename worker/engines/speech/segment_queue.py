@@ -25,6 +25,7 @@ from worker.engines.base import (
 from worker.engines.speech.boundaries import Boundary, Closed, EndedEarly, Found, Opened, Resumed, SegmenterSettings
 from worker.engines.speech.endpointing import Endpointing
 from worker.engines.speech.turn_outputs import TurnEnd, TurnText, early_turn
+from worker.engines.speech.vad import SileroVad
 from worker.turns.judge import TurnJudge
 
 MIN_PASS_MS: Final = 500
@@ -86,39 +87,43 @@ class SegmentQueue:
 
     # Segments
 
+    def listen(self, vad: SileroVad, limit_windows: int) -> Iterator[Boundary | Committed]:
+        """The same as `hear`, in the unheard audio, of which at most so many windows are processed."""
+        yield from self._taken(self.endpointing.listen(vad, limit_windows))
+
     def hear(self, probabilities: NDArray[np.float32]) -> Iterator[Boundary | Committed]:
         """The boundaries and commits from speech probabilities, each after its output for clients is in the queue.
 
         The probabilities are those of the audio that `endpointing.unheard` returned. `Finished` follows the last one.
         """
-        for found in self.endpointing.hear(probabilities):
-            if isinstance(found, Committed):
-                self.put(found)
-                yield found
-            else:
-                yield from self._taken([found])
-        if self.endpointing.finished:
-            self.put(Finished())
+        yield from self._taken(self.endpointing.hear(probabilities))
 
-    def cut(self) -> Iterator[Boundary]:
+    def cut(self) -> Iterator[Boundary | Committed]:
         """End the open segment at its best pause, and begin the next one there."""
         yield from self._taken(self.endpointing.segmenter.cut())
 
-    def _taken(self, boundaries: Iterable[Found]) -> Iterator[Boundary]:
-        for boundary in boundaries:
-            if isinstance(boundary, EndedEarly | Resumed):
-                self.put(early_turn(boundary))
-                continue
-            if isinstance(boundary, Opened):
-                if not boundary.after_cut:
-                    self.put(SpeechStarted(boundary.speech_samples))
-            else:
-                if not boundary.speech_goes_on:
-                    self.put(SpeechStopped(boundary.speech_end_samples))
-                self._items.append(boundary)
-                if self.endpointing.detection is not None and not boundary.speech_goes_on:
-                    self._items.append(TurnEnd(boundary))
-            yield boundary
+    def _taken(self, findings: Iterable[Found | Committed | Finished]) -> Iterator[Boundary | Committed]:
+        for found in findings:
+            self._put_outputs(found)
+            if isinstance(found, Boundary | Committed):
+                yield found
+
+    def _put_outputs(self, found: Found | Committed | Finished) -> None:
+        if isinstance(found, EndedEarly | Resumed):
+            self.put(early_turn(found))
+        elif isinstance(found, Opened):
+            if not found.after_cut:
+                self.put(SpeechStarted(found.speech_samples))
+        elif isinstance(found, Closed):
+            if found.speech_goes_on:
+                self._items.append(found)
+                return
+            self.put(SpeechStopped(found.speech_end_samples))
+            self._items.append(found)
+            if self.endpointing.detection is not None:
+                self._items.append(TurnEnd(found))
+        else:
+            self.put(found)
 
     @property
     def unanswered(self) -> Closed | None:

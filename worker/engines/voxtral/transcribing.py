@@ -21,7 +21,7 @@ from worker.engines.speech.agreed_text import AgreedText
 from worker.engines.speech.agreement import StableText
 from worker.engines.speech.boundaries import MIN_VOICED_WINDOWS, Boundary, Closed, Opened, SegmenterSettings
 from worker.engines.speech.segment_queue import Kind, SegmentQueue
-from worker.engines.speech.vad import WINDOW_SAMPLES, SileroVad
+from worker.engines.speech.vad import SileroVad
 from worker.engines.voxtral.option_notices import usable
 from worker.engines.voxtral.requests import Request
 from worker.engines.voxtral.session import Model, pcm16
@@ -33,7 +33,6 @@ PARTIAL_INTERVAL_MS: Final = 480
 HELD_BACK_WORDS: Final = 1
 MAX_VAD_WINDOWS: Final = 1000
 """In one step: 32 s of audio, about 55 ms."""
-MAX_VAD_SAMPLES: Final = MAX_VAD_WINDOWS * WINDOW_SAMPLES
 TOKENS_PER_S: Final = 15
 SPARE_TOKENS: Final = 32
 """No language is spoken faster in Tekken's tokens; a longer text is a decoding error."""
@@ -94,11 +93,8 @@ class TranscribingSession:
         self._asked.clear()
 
     def listen(self, vad: SileroVad) -> None:
-        limit_samples = self._endpointing.segmenter.position_samples + MAX_VAD_SAMPLES
-        while self._endpointing.has_unheard() and self._endpointing.segmenter.position_samples < limit_samples:
-            pcm = self._endpointing.unheard(MAX_VAD_WINDOWS)
-            for boundary in self._queue.hear(vad.probabilities(self._endpointing.vad_state, pcm)):
-                self._take_boundary(boundary)
+        for boundary in self._queue.listen(vad, MAX_VAD_WINDOWS):
+            self._take_boundary(boundary)
 
     def ask(self) -> None:
         for one in self._due_passes():

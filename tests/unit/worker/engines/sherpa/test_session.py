@@ -13,7 +13,7 @@ from worker.engines.base import Final, Output, Partial, SpeechStarted, SpeechSto
 from worker.engines.sherpa.session import MAX_STREAM_SAMPLES, Session
 from worker.engines.sherpa.spelling import Said
 from worker.engines.speech.boundaries import SegmenterSettings
-from worker.engines.speech.vad import WINDOW_SAMPLES
+from worker.engines.speech.vad import WINDOW_SAMPLES, VadState
 
 SPEECH, QUIET = 0.9, 0.0
 WORD_SAMPLES = SAMPLE_RATE_HZ // 2
@@ -60,6 +60,16 @@ class Recognizer:
         return stream.said
 
 
+class Voice:
+    """A VAD with the given answer."""
+
+    def __init__(self, probability: float) -> None:
+        self._probability = probability
+
+    def probabilities(self, _state: VadState, pcm: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.full(len(pcm) // WINDOW_SAMPLES, self._probability, np.float32)
+
+
 def outputs_of(recognizer: Any, *parts: tuple[float, int]) -> list[Output]:
     """Of audio with these speech probabilities, each for so many seconds."""
     session = Session(
@@ -73,11 +83,11 @@ def outputs_of(recognizer: Any, *parts: tuple[float, int]) -> list[Output]:
     )
     outputs: list[Output] = []
     for probability, seconds in parts:
-        for _ in range(seconds * SAMPLE_RATE_HZ // WINDOW_SAMPLES):
-            session.endpointing.audio.append(np.zeros(WINDOW_SAMPLES, np.float32))
-            session.take_probabilities(np.array([probability], np.float32))
-            session.advance()
-            while session.is_ready:
+        vad: Any = Voice(probability)
+        session.endpointing.audio.append(np.zeros(seconds * SAMPLE_RATE_HZ, np.float32))
+        while session.is_behind:
+            session.listen(vad)
+            if session.is_ready:
                 session.hearing.stream.decoded_samples += recognizer.shift_samples
                 session.take_pass(1.0)
                 session.advance()
