@@ -10,7 +10,7 @@ from typing import Protocol, Self, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.errors import VoxtralError
+from shared.errors import ServerBusyError, VoxtralError
 from shared.events import Scores, Usage, Word
 from shared.session_options import Mode, SessionOptions
 from worker.turns.judge import TurnJudge
@@ -39,6 +39,11 @@ class EngineInfo:
     """How the engine runs its passes, as text; set by `warm_up` if there are several ways."""
     has_commit_delay: bool = False
     """Whether `SessionOptions.commit_delay` has an effect. If so, the engine never gets None for it."""
+
+    def check_free(self, taken: int) -> None:
+        """Raises `ServerBusyError` if so many sessions take all slots."""
+        if taken >= self.slots:
+            raise ServerBusyError(f"All {self.slots} slots of this worker are taken.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.config.settings import Settings
-from shared.errors import ServerBusyError
 from shared.events import SAMPLES_PER_MS
 from shared.session_options import Mode, SessionOptions
 from worker.engines.base import EngineInfo, Output
@@ -77,8 +76,7 @@ class SherpaEngine:
     def open(self, session_id: str, options: SessionOptions, *, start_samples: int = 0, segment: int = 0) -> None:
         """Raises `ServerBusyError` if all slots are taken."""
         assert session_id not in self._sessions, "a session is opened once"
-        if len(self._sessions) >= self.info.slots:
-            raise ServerBusyError(f"All {self.info.slots} slots of this worker are taken.")
+        self.info.check_free(len(self._sessions))
         self._sessions[session_id] = Session(
             options,
             self._recognizer,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from transformers import VoxtralForConditionalGeneration
 
 from shared.config.sections import ModelSettings
-from shared.errors import ServerBusyError, StartupError
+from shared.errors import StartupError
 from shared.events import SAMPLE_RATE_HZ
 from shared.session_options import Mode, SessionOptions
 from worker.engines.base import EngineInfo, Output
@@ -171,8 +171,7 @@ class VoxtralEngine:
     def open(self, session_id: str, options: SessionOptions, *, start_samples: int = 0, segment: int = 0) -> None:
         """Raises `ServerBusyError` when all slots are taken."""
         assert session_id not in self._sessions, "a session is opened once"
-        if len(self._sessions) >= self.info.slots:
-            raise ServerBusyError(f"All {self.info.slots} slots of this worker are taken.")
+        self.info.check_free(len(self._sessions))
         session: Session
         if options.mode is Mode.TRANSCRIBE:
             session = TranscribingSession(options, self._model, start_samples=start_samples, segment=segment)

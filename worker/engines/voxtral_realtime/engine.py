@@ -13,7 +13,6 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from shared.errors import ServerBusyError
 from shared.session_options import DELAYS_MS, SessionOptions
 from worker.engines.base import EngineInfo, History, Output, PassTime
 from worker.engines.keyterms.trie import Trie
@@ -167,8 +166,7 @@ class VoxtralRealtimeEngine:
 
     def open(self, session_id: str, options: SessionOptions, *, start_samples: int = 0, segment: int = 0) -> None:
         """Raises `ServerBusyError` when all slots are taken."""
-        if len(self._rows) >= self.info.slots:
-            raise ServerBusyError(f"All {self.info.slots} slots of this worker are taken.")
+        self.info.check_free(len(self._rows))
         self._rows.take(session_id)
         self._sessions[session_id] = session = self._new_session(options, start_samples, segment)
         if options.keyterms:

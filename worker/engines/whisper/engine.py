@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.errors import ServerBusyError
 from shared.session_options import SessionOptions
 from worker.engines.base import EngineInfo, History, Output, PassTime
 from worker.engines.option_notices import cut_prompt
@@ -118,8 +117,7 @@ class WhisperEngine:
     def open(self, session_id: str, options: SessionOptions, *, start_samples: int = 0, segment: int = 0) -> None:
         """Raises `ServerBusyError` when all slots are taken."""
         assert session_id not in self._sessions, "a session is opened once"
-        if len(self._sessions) >= self.info.slots:
-            raise ServerBusyError(f"All {self.info.slots} slots of this worker are taken.")
+        self.info.check_free(len(self._sessions))
         place = Place(start_samples, segment)
         self._sessions[session_id] = (
             Recording(options, self.info.languages, place)
