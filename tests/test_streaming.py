@@ -27,8 +27,9 @@ from shared.session_options import SessionOptions
 from tests.limits import limit_s
 from tests.speech import silence, synthesise
 from tests.stack import Stack
+from tests.whisper_engines import load
 from worker.engines.base import Final, Finished, Output
-from worker.engines.whisper.engine import WhisperEngine, load
+from worker.engines.whisper.engine import WhisperEngine
 
 SENTENCE = "The morning train leaves the station at seven."
 EXISTING_CONFIG = """

@@ -17,7 +17,8 @@ from tests.bench.scoring import normalised
 from tests.bench.screen import Measured, Script, measured
 from tests.bench.virtual_time import Clock, play
 from tests.speech import SENTENCES, silence, synthesise
-from worker.engines.whisper.engine import WhisperEngine, load
+from tests.whisper_engines import load
+from worker.engines.whisper.engine import WhisperEngine
 from worker.engines.whisper.settings import WhisperSettings
 
 

@@ -22,7 +22,8 @@ from tests.bench.rare_names import ABSENT, CHOSEN_ON, REPORTED, Sentence
 from tests.bench.scoring import normalised
 from tests.engine_sessions import heard, text_of
 from tests.speech import silence, synthesise
-from worker.engines.whisper.engine import WhisperEngine, load
+from tests.whisper_engines import load
+from worker.engines.whisper.engine import WhisperEngine
 
 SEEDS = (0, 1)
 MANY = 200

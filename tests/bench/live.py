@@ -23,7 +23,7 @@ from tests.bench.scoring import edits, normalised
 from tests.bench.screen import Measured, Screen, Script, measured
 from tests.speech import SENTENCES, synthesise
 from tests.stack import Stack
-from worker.engines.whisper.engine import load
+from tests.whisper_engines import load
 from worker.engines.whisper.weights import model_directory
 
 MINUTES = {1: 2.5, 4: 1.5, 8: 1.5}

@@ -11,7 +11,7 @@ from tests.bench.screen import Script, Sight
 from tests.bench.transcripts import transcribe_recording
 from tests.bench.virtual_time import Clock, play
 from tests.noise_set import KINDS, MINUTES
-from worker.engines.whisper.engine import load
+from tests.whisper_engines import load
 
 LANGUAGES = (None, "en")
 """Detected or given, half of the time each: clients that specify no language use detection."""

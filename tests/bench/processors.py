@@ -18,7 +18,7 @@ from tests.bench.scoring import edits, normalised
 from tests.bench.screen import Measured, Script, measured
 from tests.bench.transcripts import transcribe_recording
 from tests.bench.virtual_time import Clock, play
-from worker.engines.whisper.engine import load
+from tests.whisper_engines import load
 from worker.engines.whisper.settings import WhisperSettings
 
 FLAGS = {"GENERIC": "", "AVX2": "avx2", "AVX512": "avx512bw"}

@@ -22,7 +22,8 @@ from tests.bench.speech_results import STREAMS, Result, figures, lines_of_clips,
 from tests.bench.transcripts import Offline, Transcript, transcribe_recording
 from tests.bench.virtual_time import Clock, play
 from tests.speech import noise, silence
-from worker.engines.whisper.engine import WhisperEngine, load
+from tests.whisper_engines import load
+from worker.engines.whisper.engine import WhisperEngine
 
 THREADS = 2
 OFFSETS_MS = "0 80 160 240"

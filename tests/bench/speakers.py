@@ -17,7 +17,8 @@ from tests.bench.clips import Clip, SpeechFolderError, load_clips
 from tests.bench.conversations import Conversation, composed
 from tests.bench.diarization import Errors, Turn, errors
 from tests.engine_sessions import finals, heard
-from worker.engines.whisper.engine import WhisperEngine, load
+from tests.whisper_engines import load
+from worker.engines.whisper.engine import WhisperEngine
 from worker.speakers.finals import SessionSpeakers
 from worker.speakers.model import SpeakerModel
 from worker.speakers.outputs import Released

@@ -19,10 +19,10 @@ from shared.events import SAMPLES_PER_MS
 from shared.turn_detection import Eagerness, TurnDetection
 from tests.bench.clips import TUNED_ON_S, Clip, load_clips
 from tests.bench.turn_material import Lengthened, lengthened
+from tests.whisper_engines import load
 from worker.engines.speech.boundaries import Closed
 from worker.engines.speech.endpointing import Endpointing
 from worker.engines.speech.vad import SileroVad
-from worker.engines.whisper.engine import load
 from worker.engines.whisper.settings import LIVE_SEGMENTER
 from worker.turns.judge import TurnJudge
 

@@ -19,7 +19,7 @@ from tests.bench.processes import rss_mib
 from tests.integration.api_clients import BOUNDARY
 from tests.speech import conversation, noise
 from tests.stack import Stack
-from worker.engines.whisper.engine import load
+from tests.whisper_engines import load
 from worker.positions import FILE_BACKLOG_SAMPLES
 
 HOUR_S = 3600

@@ -11,7 +11,8 @@ from tests.bench.transcripts import transcribe_recording
 from tests.bench.virtual_time import Clock, play
 from tests.noise_set import KINDS
 from tests.speech import SENTENCES, silence, synthesise
-from worker.engines.whisper.engine import WhisperEngine, load
+from tests.whisper_engines import load
+from worker.engines.whisper.engine import WhisperEngine
 
 SECONDS = 6
 QUIET_PEAK = 10 ** (-60 / 20)

@@ -15,8 +15,9 @@ from tests.engine_sessions import finals, heard
 from tests.integration.whisper_sessions import errors, shared_model
 from tests.speech import SENTENCES, silence, synthesise
 from tests.tiny.whisper import Shape, write_whisper
+from tests.whisper_engines import load
 from worker.engines.whisper.decoder import WhisperDecoder
-from worker.engines.whisper.engine import WhisperEngine, load
+from worker.engines.whisper.engine import WhisperEngine
 from worker.engines.whisper.jobs import Job
 from worker.engines.whisper.placement import Placement
 from worker.engines.whisper.settings import WhisperSettings

@@ -13,8 +13,9 @@ from tests.bench.scoring import edits, normalised
 from tests.engine_sessions import Outputs, by_session, drained, finals, lent, partials, text_of
 from tests.integration.whisper_sessions import FILE, LIVE, shared_model
 from tests.speech import SENTENCES, silence, synthesise
+from tests.whisper_engines import load
 from worker.engines.base import Final, Partial, Timed
-from worker.engines.whisper.engine import WhisperEngine, load
+from worker.engines.whisper.engine import WhisperEngine
 from worker.engines.whisper.onnx_model.sessions import is_exact
 from worker.engines.whisper.settings import WhisperSettings
 

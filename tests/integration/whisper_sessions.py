@@ -5,9 +5,10 @@ from functools import cache
 from shared.session_options import SessionOptions
 from tests.bench.scoring import edits, normalised
 from tests.engine_sessions import text_of
+from tests.whisper_engines import load
 from worker.engines.base import Output
 from worker.engines.whisper.decoder import WhisperDecoder
-from worker.engines.whisper.engine import WhisperEngine, load
+from worker.engines.whisper.engine import WhisperEngine
 from worker.engines.whisper.placement import Placement
 from worker.engines.whisper.settings import WhisperSettings
 from worker.engines.whisper.weights import model_directory

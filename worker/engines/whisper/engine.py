@@ -30,31 +30,10 @@ from worker.engines.whisper.recording import Recording
 from worker.engines.whisper.session import Pass, Place, Session
 from worker.engines.whisper.settings import WhisperSettings
 from worker.engines.whisper.spans import Span, Spans
-from worker.engines.whisper.weights import model_directory
 from worker.turns.judge import TurnJudge
 
-EMBEDDED_NAME = "whisper-base"
 POLL_S = 0.02
 """How long a step waits for a window while a thread is free: new live audio waits no longer than this."""
-
-
-def load(
-    *,
-    path: Path | str | None = None,
-    compute_type: str = "int8",
-    threads: int = 2,
-    slots: int = 16,
-    settings: WhisperSettings | None = None,
-) -> "WhisperEngine":
-    """The engine, loaded but not warm. `path`: a directory or a Hub name; None takes the embedded weights.
-
-    Raises `StartupError`.
-    """
-    directory = model_directory(str(path) if path is not None else None)
-    name = EMBEDDED_NAME if path is None else str(path)
-    return WhisperEngine(
-        directory, model=name, slots=slots, threads=threads, compute_type=compute_type, settings=settings
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +51,14 @@ class WhisperEngine:
     def __init__(
         self,
         directory: Path,
+        placement: Placement,
+        settings: WhisperSettings,
         *,
-        model: str = EMBEDDED_NAME,
-        slots: int = 16,
-        threads: int = 2,
-        compute_type: str = "int8",
-        placement: Placement | None = None,
-        settings: WhisperSettings | None = None,
+        model: str,
+        slots: int,
     ) -> None:
-        """`placement` says where the model runs; if it is unset, on `threads` of the CPU in `compute_type`."""
-        self._settings = settings or WhisperSettings()
-        placement = placement or Placement(compute_type=compute_type, threads=threads)
+        """`placement` says where the model runs, `model` is its name for clients."""
+        self._settings = settings
         self._decoder = WhisperDecoder(directory, placement)
         self._vad = SileroVad()
         self.turn_judge = TurnJudge()

@@ -47,10 +47,10 @@ def load_whisper(settings: Settings, name: str, *, default_slots: int, threads: 
     shown, directory, placement = _located(settings.model, name, threads)
     engine = WhisperEngine(
         directory,
+        placement,
+        GPU_SETTINGS if placement.on_gpu else CPU_SETTINGS,
         model=shown,
         slots=settings.model.slots or default_slots,
-        placement=placement,
-        settings=GPU_SETTINGS if placement.on_gpu else CPU_SETTINGS,
     )
     _check_name(name, directory, engine)
     check_spectrogram(settings.spectrogram, engine.spectrogram, shown)
