@@ -61,36 +61,23 @@ class SpokenTerms:
     """The key terms of a session."""
 
     def __init__(self, terms: tuple[KeyTerm, ...]) -> None:
-        self._terms = [one for one in terms if one.boost > 0 and letters(one.term)]
-        self._letters = [letters(one.term) for one in self._terms]
-        self._keys = [sound_key(one.term) for one in self._terms]
-        longest = max((len(words_of(one.term)) for one in self._terms), default=0)
+        self.terms = [one for one in terms if one.boost > 0 and letters(one.term)]
+        self._letters = [letters(one.term) for one in self.terms]
+        self._keys = [sound_key(one.term) for one in self.terms]
+        longest = max((len(words_of(one.term)) for one in self.terms), default=0)
         self._most_words = max(MAX_WORDS, longest + 1)
         """That may be a term together: in scripts without spaces, a word is a character."""
 
-    def proposals(self, words: Sequence[Written], *, likeness: float, most: int) -> list[Proposal]:
-        """At most so many, the likest first, each at least so like to its words (0 to 1)."""
+    def compared(self, words: Sequence[Written], least: float) -> "Compared":
+        """The words of a text with the terms; likenesses (0 to 1) below `least` may count as 0."""
         spans = self._spans(words)
-        if not spans:
-            return []
         texts = ["".join(word.text for word in words[start:stop]) for start, stop in spans]
-        like = self._likeness(texts, likeness)
-        found = []
-        for span, term in zip(*np.nonzero(like >= likeness), strict=True):
-            start, stop = spans[span]
-            text = _in_place(self._terms[term].term, texts[span])
-            if text != texts[span]:
-                found.append(Proposal(start, stop, text, self._bonus(term), float(like[span, term])))
-        return sorted(found, key=lambda one: -one.likeness)[:most]
+        return Compared(self, spans, texts, self._likeness(texts, least))
 
-    def likely(self, words: Sequence[Written], *, likeness: float, most: int) -> list[str]:
-        """The terms that the text may contain, the likest first."""
-        texts = ["".join(word.text for word in words[start:stop]) for start, stop in self._spans(words)]
-        if not texts or not self._terms:
-            return []
-        best = self._likeness(texts, likeness).max(axis=0)
-        order = np.argsort(-best, kind="stable")[:most]
-        return [self._terms[index].term for index in order if best[index] >= likeness]
+    def bonus(self, index: int) -> float:
+        """By how much a proposal of a term may be less likely than the words."""
+        scale = self.terms[index].boost / DEFAULT_BOOST
+        return scale * NATS_PER_LETTER * min(len(self._letters[index]), MAX_GAINING_LETTERS)
 
     def differences(self, words: Sequence[Written], others: Sequence[Written]) -> list[Proposal]:
         """What another decode of the same audio has instead of some words, if that contains a term."""
@@ -103,8 +90,8 @@ class SpokenTerms:
             for index, one in enumerate(self._letters):
                 place = None if one in before else _place(others[first:last], one)
                 if place and start + place[0] < stop - place[1]:
-                    text = _in_place(self._terms[index].term, words[start + place[0]].text)
-                    found.append(Proposal(start + place[0], stop - place[1], text, self._bonus(index), 0.0))
+                    text = _in_place(self.terms[index].term, words[start + place[0]].text)
+                    found.append(Proposal(start + place[0], stop - place[1], text, self.bonus(index), 0.0))
         return found
 
     def _spans(self, words: Sequence[Written]) -> list[tuple[int, int]]:
@@ -125,7 +112,7 @@ class SpokenTerms:
         places = [place for place, word in enumerate(words) for _ in word.text]
         ends = list(accumulate(len(word.text) for word in words))
         starts = [end - len(word.text.lstrip()) for end, word in zip(ends, words, strict=True)]
-        for one in self._terms:
+        for one in self.terms:
             for found in re.finditer(re.escape(one.term), text):
                 begins = found.start() in starts or _UNSPACED.match(one.term[0])
                 if begins and (found.end() in ends or _UNSPACED.match(one.term[-1])):
@@ -134,6 +121,8 @@ class SpokenTerms:
 
     def _likeness(self, texts: Sequence[str], least: float) -> NDArray[np.float64]:
         """`[texts, terms]`, 0 to 1: by sound and by letters in equal parts. Less than `least` may be 0."""
+        if not texts or not self.terms:
+            return np.zeros((len(texts), len(self.terms)))
         sounds, spelled = [sound_key(text) for text in texts], [letters(text) for text in texts]
         most = (bounds(sounds, self._keys) + bounds(spelled, self._letters)) / 2
         near = np.flatnonzero(most >= least)
@@ -144,9 +133,33 @@ class SpokenTerms:
         found.flat[near] = (by_sound + by_letters) / 2
         return found
 
-    def _bonus(self, index: int) -> float:
-        scale = self._terms[index].boost / DEFAULT_BOOST
-        return scale * NATS_PER_LETTER * min(len(self._letters[index]), MAX_GAINING_LETTERS)
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """How like successive words of a text are to each of the terms."""
+
+    terms: SpokenTerms
+    spans: Sequence[tuple[int, int]]
+    texts: Sequence[str]
+    """Those of the spans."""
+    likeness: NDArray[np.float64]
+    """`[spans, terms]`, 0 to 1."""
+
+    def proposals(self, *, likeness: float, most: int) -> list[Proposal]:
+        """At most so many, the likest first, each at least so like to its words (0 to 1)."""
+        found = []
+        for span, index in zip(*np.nonzero(self.likeness >= likeness), strict=True):
+            start, stop = self.spans[span]
+            text = _in_place(self.terms.terms[index].term, self.texts[span])
+            if text != self.texts[span]:
+                found.append(Proposal(start, stop, text, self.terms.bonus(index), float(self.likeness[span, index])))
+        return sorted(found, key=lambda one: -one.likeness)[:most]
+
+    def likely(self, *, likeness: float, most: int) -> list[str]:
+        """The terms that the text may contain, the likest first."""
+        best = self.likeness.max(axis=0, initial=0.0)
+        order = np.argsort(-best, kind="stable")[:most]
+        return [self.terms.terms[index].term for index in order if best[index] >= likeness]
 
 
 @lru_cache(maxsize=64)

@@ -111,9 +111,11 @@ class Rescoring:
     def _proposals(self, text: Text, terms: SpokenTerms) -> list[Proposal]:
         written = text.written
         if not text.closing:
-            return terms.proposals(written, likeness=PARTIAL_LIKENESS, most=PARTIAL_PROPOSALS)
-        found = terms.proposals(written, likeness=LIKENESS, most=PROPOSALS)
-        expected = terms.likely(written, likeness=PROMPT_LIKENESS, most=PROMPT_TERMS)
+            compared = terms.compared(written, PARTIAL_LIKENESS)
+            return compared.proposals(likeness=PARTIAL_LIKENESS, most=PARTIAL_PROPOSALS)
+        compared = terms.compared(written, PROMPT_LIKENESS)
+        found = compared.proposals(likeness=LIKENESS, most=PROPOSALS)
+        expected = compared.likely(likeness=PROMPT_LIKENESS, most=PROMPT_TERMS)
         if expected:
             for other in self._decoded_with(text, expected):
                 found += terms.differences(written, other)

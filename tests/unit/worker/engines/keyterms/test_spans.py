@@ -21,7 +21,7 @@ def words(text: str) -> list[Written]:
 
 def proposed(text: str, *terms: str, likeness: float = 0.5) -> list[tuple[str, str]]:
     written = words(text)
-    found = SpokenTerms(tuple(map(KeyTerm, terms))).proposals(written, likeness=likeness, most=9)
+    found = SpokenTerms(tuple(map(KeyTerm, terms))).compared(written, likeness).proposals(likeness=likeness, most=9)
     return [("".join(one.text for one in written[p.start : p.stop]), p.text) for p in found]
 
 
@@ -52,7 +52,7 @@ def test_nothing_is_proposed_for_words_that_sound_otherwise_or_are_the_term() ->
 )
 def test_term_without_spaces_is_proposed_for_all_of_it(text: str, heard: str, term: str) -> None:
     pieces = [Written(piece) for piece in text.split("|")]
-    first, *_ = SpokenTerms((KeyTerm(term),)).proposals(pieces, likeness=0.5, most=6)
+    first, *_ = SpokenTerms((KeyTerm(term),)).compared(pieces, 0.5).proposals(likeness=0.5, most=6)
     assert "".join(one.text for one in pieces[first.start : first.stop]) == heard
     assert first.text == term
 
@@ -69,7 +69,7 @@ def test_term_without_spaces_is_proposed_for_all_of_it(text: str, heard: str, te
 )
 def test_nothing_is_proposed_for_a_term_in_any_script(text: str, term: str) -> None:
     pieces = [Written(piece) for piece in text.split("|")]
-    assert SpokenTerms((KeyTerm(term),)).proposals(pieces, likeness=0.5, most=6) == []
+    assert SpokenTerms((KeyTerm(term),)).compared(pieces, 0.5).proposals(likeness=0.5, most=6) == []
 
 
 def test_word_that_only_begins_with_a_term_is_none() -> None:
@@ -85,7 +85,9 @@ def test_possessive_stays_and_sentences_are_not_joined() -> None:
 def test_bonus_is_bounded(text: str, boost: float) -> None:
     terms = SpokenTerms((KeyTerm("abcabcabcabcabc", boost), KeyTerm("ab", boost)))
     most = NATS_PER_LETTER * MAX_GAINING_LETTERS * boost / DEFAULT_BOOST
-    assert all(0 < one.bonus <= most + 1e-9 for one in terms.proposals(words(text), likeness=0.1, most=99))
+    assert all(
+        0 < one.bonus <= most + 1e-9 for one in terms.compared(words(text), 0.1).proposals(likeness=0.1, most=99)
+    )
 
 
 def test_another_decode_proposes_only_words_with_terms() -> None:
@@ -115,13 +117,13 @@ def test_long_term_is_found_among_many_others(places: int) -> None:
         "das Bundesministerium für Wirtschaft und Klimaschuss sagt "
         + "und Klima des Bundes Ministerium Wirtschaft " * places
     )
-    found = terms.proposals(text, likeness=0.6, most=5)
+    found = terms.compared(text, 0.6).proposals(likeness=0.6, most=5)
     assert found[0].text == f" {wanted}"
-    assert terms.likely(text, likeness=0.45, most=3)[0] == wanted
+    assert terms.compared(text, 0.45).likely(likeness=0.45, most=3)[0] == wanted
 
 
 def test_terms_of_boost_zero_are_never_proposed() -> None:
-    assert SpokenTerms((KeyTerm("Celery", 0.0),)).proposals(words("celery"), likeness=0.1, most=9) == []
+    assert SpokenTerms((KeyTerm("Celery", 0.0),)).compared(words("celery"), 0.1).proposals(likeness=0.1, most=9) == []
 
 
 @given(st.lists(st.text("abcdefg", max_size=8), max_size=4), st.lists(st.text("abcdefg", max_size=8), max_size=4))
