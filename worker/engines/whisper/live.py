@@ -23,7 +23,7 @@ from worker.engines.whisper.jobs import MAX_NEW_TOKENS, TOKENS_PER_S, Heard, Job
 from worker.engines.whisper.languages import Probabilities, SpokenLanguage
 from worker.engines.whisper.recalling import recalled_words, spelled
 from worker.engines.whisper.repetitions import goes_on_repeating, recounted
-from worker.engines.whisper.session import Pass, Place, Session, wire_words
+from worker.engines.whisper.session import Answer, Pass, Place, Session, wire_words
 from worker.engines.whisper.settings import LiveSettings
 from worker.engines.whisper.spans import Span
 from worker.engines.whisper.transcript import NEVER, Rule, Transcript, joined
@@ -61,10 +61,10 @@ class LiveSession(Session):
         """The tokens of the last answer."""
         self._alone = False
         """Whether the next pass is decoded without context."""
-        self._doubted: tuple[int, Heard] | None = None
-        """An answer whose repetitions are counted again without context, after where its audio ends."""
-        self._closing: tuple[int, Heard, float] | None = None
-        """The answer for the open segment if it ends at a position, and the time that this took in ms."""
+        self._doubted: Answer | None = None
+        """One whose repetitions are counted again without context."""
+        self._closing: Answer | None = None
+        """The final one if the open segment ends where it ends."""
         self._language = SpokenLanguage(options.languages or ())
 
     # Endpointing
@@ -88,10 +88,9 @@ class LiveSession(Session):
 
     def _end(self, closed: Closed) -> None:
         """Answer a closed segment if all of it has been decoded."""
-        if self._closing and self._closing[0] == closed.end_samples:
-            _, heard, model_ms = self._closing
-            if not self._decodes_rest(heard, closed):
-                self._finish(closed, heard, model_ms)
+        if (closing := self._closing) and closing.end_samples == closed.end_samples:
+            if not self._decodes_rest(closing.heard, closed):
+                self._finish(closed, closing.heard, closing.model_ms)
         elif self._pass(Kind.FINAL, closed.end_samples) is None:  # the previous owner has sent all of it
             self._finish(closed, NOTHING, 0.0)
 
@@ -106,7 +105,7 @@ class LiveSession(Session):
             self._window = RollingWindow(history.start_samples)
             self._window.open(history.start_samples)
             self._window.close(checkpoint)
-            self._transcript.context += recalled_words(history.words, history.start_samples, tokens)
+            self._transcript.recall_context(recalled_words(history.words, history.start_samples, tokens))
         if history.committed:
             settled = recalled_words(spelled(history), history.committed[0].start_samples, tokens)
             self._transcript.recall(settled, history.committed_text)
@@ -130,8 +129,7 @@ class LiveSession(Session):
         before = self._language.current
         self._language.hear(probabilities, span.length_samples / SAMPLE_RATE_HZ)
         if before not in (None, self._language.current):  # words of another language are not used as context
-            self._transcript.context.clear()
-            self._cut_window(self.endpointing.segmenter.position_samples)
+            self._forget_context()
 
     # Decoding
 
@@ -151,7 +149,7 @@ class LiveSession(Session):
         if found is None:
             return None
         kind, end = found
-        heard_all = kind is Kind.CLOSING and self._closing is not None and self._closing[0] == end
+        heard_all = kind is Kind.CLOSING and self._closing is not None and self._closing.end_samples == end
         return None if heard_all else self._pass(kind, end)
 
     def _wanted_samples(self, interval_ms: float) -> float:
@@ -194,9 +192,9 @@ class LiveSession(Session):
     def take_heard(self, done: Pass, heard: Heard, model_ms: float) -> None:
         heard = replace(heard, words=self._believed(done, heard))
         doubted, self._doubted = self._doubted, None
-        if doubted and doubted[0] == done.end_samples and done.kind is not Kind.PARTIAL:
-            heard, self._alone = replace(doubted[1], words=recounted(doubted[1].words, heard.words)), False
-        elif not self._alone and self._retries_alone(done, heard):
+        if doubted and doubted.end_samples == done.end_samples and done.kind is not Kind.PARTIAL:
+            heard, self._alone = replace(doubted.heard, words=recounted(doubted.heard.words, heard.words)), False
+        elif not self._alone and self._retries_alone(Answer(done, heard, model_ms)):
             return
         was_alone, self._alone = self._alone, False
         if was_alone or not self._transcript.context:  # the answer does not contain the mark before it
@@ -211,7 +209,7 @@ class LiveSession(Session):
                 self._finish(closed, heard, model_ms)
             return
         if done.kind is Kind.CLOSING:
-            self._closing = (done.end_samples, heard, model_ms)
+            self._closing = Answer(done, heard, model_ms)
         if not self._is_noise(heard, MIN_VOICED_WINDOWS):
             self._write(done, heard, model_ms)
         if done.kind is Kind.PARTIAL:
@@ -246,13 +244,13 @@ class LiveSession(Session):
         """Empty if it is not known."""
         return self._segment_options.language or self._language.current or ""
 
-    def _retries_alone(self, done: Pass, heard: Heard) -> bool:
+    def _retries_alone(self, answer: Answer) -> bool:
         """Whether the same is decoded again without context, since the context may have caused the answer."""
-        is_whole = done.kind is not Kind.PARTIAL and not self._transcript.settled
-        if not heard.words:
-            self._alone = self._is_deaf(done)
-        elif is_whole and goes_on_repeating(heard.words, self._transcript.context):
-            self._alone, self._doubted = True, (done.end_samples, heard)
+        is_whole = answer.done.kind is not Kind.PARTIAL and not self._transcript.settled
+        if not answer.heard.words:
+            self._alone = self._is_deaf(answer.done)
+        elif is_whole and goes_on_repeating(answer.heard.words, self._transcript.context):
+            self._alone, self._doubted = True, answer
         return self._alone
 
     def _is_deaf(self, done: Pass) -> bool:
@@ -287,7 +285,7 @@ class LiveSession(Session):
         if wanted:
             self._segment += 1
         if self._is_translated():
-            self._transcript.context.clear()
+            self._transcript.keep_context(0)
         self._adopt_options()
         self._cut_window(self.endpointing.segmenter.position_samples)
         if not self._transcript.context:
@@ -333,7 +331,7 @@ class LiveSession(Session):
         """Leave out audio of the open segment in which the decoder finds no words."""
         if self._transcript.settled:
             self._end_part(len(self._transcript.settled), self._spoken_language, 0.0)
-        self._transcript.context.clear()
+        self._transcript.keep_context(0)
         self.endpointing.segmenter.begin_at(start_samples)
         self._window.begin_at(start_samples)
 
@@ -351,7 +349,7 @@ class LiveSession(Session):
             start = context[-count].start_samples if count else context[-1].end_samples
         else:
             start = self._unsaid_samples()
-        del context[: len(context) - count]
+        self._transcript.keep_context(count)
         self._window.begin_at(start)
 
     def _unsaid_samples(self) -> int:
@@ -392,7 +390,7 @@ class LiveSession(Session):
         super().forget()
 
     def _forget_context(self) -> None:
-        self._transcript.context.clear()
+        self._transcript.keep_context(0)
         self._cut_window(self.endpointing.segmenter.position_samples)
 
     def _forget_language(self) -> None:

@@ -50,6 +50,19 @@ class Pass:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """What was heard in a window."""
+
+    done: Pass
+    heard: Heard
+    model_ms: float
+
+    @property
+    def end_samples(self) -> int:
+        return self.done.end_samples
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """Where a session starts at this worker."""
 

@@ -61,16 +61,39 @@ class Transcript:
     """The settled words of the open segment, and its words that may still change."""
 
     def __init__(self) -> None:
-        self.settled: list[HeardWord] = []
-        """Words of the open segment."""
-        self.context: list[HeardWord] = []
-        """Words of the window, which may reach into earlier segments and may lack the beginning of the open one."""
+        self._words: list[HeardWord] = []
+        """The settled words that are still needed, of earlier segments and of the open one."""
+        self._segment_start = self._context_start = 0
+        """The indices of the first word of the open segment, and of the first word of the window."""
         self._hypotheses: deque[_Hypothesis] = deque()
         self._shown = ShownWords()
         self._published = ("", "")
         """What the client has of the open segment: its text, and the settled part of that."""
         self._published_words = 0
         """The number of words in that part: the final begins with them."""
+
+    @property
+    def settled(self) -> list[HeardWord]:
+        """Words of the open segment."""
+        return self._words[self._segment_start :]
+
+    @property
+    def context(self) -> list[HeardWord]:
+        """Words of the window, which may reach into earlier segments and may lack the beginning of the open one."""
+        return self._words[self._context_start :]
+
+    def keep_context(self, count: int) -> None:
+        """Only the last `count` words stay in the window."""
+        self._context_start = len(self._words) - count
+        unused = min(self._context_start, self._segment_start)
+        del self._words[:unused]
+        self._context_start -= unused
+        self._segment_start -= unused
+
+    def recall_context(self, words: Sequence[HeardWord]) -> None:
+        """Words of earlier segments, which a former owner has settled."""
+        self._words += words
+        self._segment_start = len(self._words)
 
     @property
     def forced_tokens(self) -> tuple[int, ...]:
@@ -124,8 +147,7 @@ class Transcript:
 
     def recall(self, settled: Sequence[HeardWord], text: str) -> None:
         """The client has the text of these settled words."""
-        self.settled += settled
-        self.context += settled
+        self._words += settled
         self._published, self._published_words = (text, text), len(settled)
 
     def hear(
@@ -159,8 +181,7 @@ class Transcript:
     def settle(self, words: Sequence[HeardWord], lead: str, lead_tokens: tuple[int, ...]) -> None:
         """Add the last hypothesis of a part of the open segment."""
         self._take_lead(words, lead, lead_tokens)
-        self.settled += words
-        self.context += words
+        self._words += words
         self._hypotheses.clear()
         self._shown.clear()
 
@@ -169,8 +190,9 @@ class Transcript:
 
         Or any word, at `segment_s`. 0 if none do; the last settled word, whose mark is open, never does.
         """
-        for count in range(len(self.settled) - 1, max(self._published_words, 1) - 1, -1):
-            last = self.settled[count - 1]
+        settled = self.settled
+        for count in range(len(settled) - 1, max(self._published_words, 1) - 1, -1):
+            last = settled[count - 1]
             length_s = (last.end_samples - start_samples) / SAMPLE_RATE_HZ
             if length_s >= (sentence_s if last.mark.startswith(SENTENCE_MARKS) else segment_s):
                 return count
@@ -179,16 +201,14 @@ class Transcript:
     def cut(self, count: int) -> tuple[HeardWord, ...]:
         """End the open segment after its first `count` settled words, and return them."""
         closed = tuple(self.settled[:count])
-        del self.settled[:count]
+        self._segment_start += count
         self._published, self._published_words = ("", ""), 0
         return closed
 
     def _take_lead(self, words: Sequence[HeardWord], lead: str, lead_tokens: tuple[int, ...]) -> None:
         """The answer's punctuation after the last settled word becomes its mark, unless the answer is empty."""
         if self.settled and (words or lead):
-            self.settled[-1] = replace(self.settled[-1], mark=lead, mark_tokens=lead_tokens)
-            if self.context:
-                self.context[-1] = self.settled[-1]
+            self._words[-1] = replace(self._words[-1], mark=lead, mark_tokens=lead_tokens)
 
     def _ripe(self, rule: Rule) -> int:
         """How many words of the last hypothesis can be settled."""
@@ -211,8 +231,7 @@ class Transcript:
 
     def _settle(self, count: int) -> None:
         words = self._hypotheses[-1].words[:count]
-        self.settled += words
-        self.context += words
+        self._words += words
         for index, one in enumerate(self._hypotheses):
             self._hypotheses[index] = replace(one, words=one.words[count:])
 

@@ -248,7 +248,7 @@ def test_settled_text_only_grows_and_begins_all_that_is_shown(
 
 def test_repetitions_of_the_context_wait_for_the_end_of_their_segment() -> None:
     played = Played()
-    played.transcript.context += words("test")
+    played.transcript.recall_context(words("test"))
     for edge_s in (2.0, 2.4, 2.8, 3.2):
         assert played.hear("test test", edge_s)[0] == ""
     assert played.hear("test one", 3.6)[0] == "test"
