@@ -48,7 +48,7 @@ class Pass:
     end_samples: int
 
     @property
-    def stretch(self) -> tuple[int, int]:
+    def span(self) -> tuple[int, int]:
         return self.start_samples, self.end_samples
 
 
@@ -141,12 +141,12 @@ class TranscribingSession:
             self._close_segment(boundary)
 
     def _close_segment(self, closed: Closed) -> None:
-        stretch = closed.start_samples, closed.end_samples
-        self._closed_options[stretch] = self._segment_options
-        closing = self._asked.pop(Pass(Kind.CLOSING, *stretch), None)
+        span = closed.start_samples, closed.end_samples
+        self._closed_options[span] = self._segment_options
+        closing = self._asked.pop(Pass(Kind.CLOSING, *span), None)
         self._withdraw_open()
         if closing:
-            self._asked[Pass(Kind.FINAL, *stretch)] = closing
+            self._asked[Pass(Kind.FINAL, *span)] = closing
         self._answer()
 
     def _withdraw_open(self) -> None:
@@ -167,7 +167,7 @@ class TranscribingSession:
         if missing := self._queue.all_unanswered:
             spoken = (closed for closed in missing if closed.voiced_windows >= MIN_VOICED_WINDOWS)
             wanted = [Pass(Kind.FINAL, closed.start_samples, closed.end_samples) for closed in spoken]
-            return [one for one in wanted if one not in self._asked and one.stretch not in self._heard]
+            return [one for one in wanted if one not in self._asked and one.span not in self._heard]
         found = self._open_pass()
         if found is None or found in self._asked or (found.kind is Kind.PARTIAL and self._asked):
             return []
@@ -185,8 +185,8 @@ class TranscribingSession:
         return None if kind is Kind.CLOSING and (start, end) in self._heard else Pass(kind, start, end)
 
     def _request(self, one: Pass) -> Request:
-        pcm = pcm16(self._endpointing.audio.between(*one.stretch))
-        options = self._closed_options.get(one.stretch, self._segment_options)
+        pcm = pcm16(self._endpointing.audio.between(*one.span))
+        options = self._closed_options.get(one.span, self._segment_options)
         prompt = self._model.prompts.transcription(len(pcm), options.language)
         cap = SPARE_TOKENS + _tokens_in(len(pcm))
         if one.kind is Kind.PARTIAL:
@@ -203,7 +203,7 @@ class TranscribingSession:
         done = one if one in self._asked else Pass(Kind.FINAL, one.start_samples, one.end_samples)
         del self._asked[done]
         if done.kind is not Kind.PARTIAL:
-            self._heard[done.stretch] = request
+            self._heard[done.span] = request
         if done.kind is Kind.FINAL:
             self._answer()
         else:
@@ -220,7 +220,7 @@ class TranscribingSession:
         if text and text != self._partial_text:
             self._partial_text = text
             shown, committed = self._agreed.hear(text), self._agreed.committed
-            self._queue.put(Partial(self._segment, shown, *done.stretch, request.model_ms, committed))
+            self._queue.put(Partial(self._segment, shown, *done.span, request.model_ms, committed))
 
     def _answer(self) -> None:
         """Give the oldest closed segments their finals, as far as their texts are complete."""
@@ -262,7 +262,7 @@ class TranscribingSession:
         self._agreed = AgreedText()
         self._partial_text = ""
         self._partial_tokens = 0
-        self._heard = {stretch: found for stretch, found in self._heard.items() if stretch[0] >= closed.end_samples}
+        self._heard = {span: found for span, found in self._heard.items() if span[0] >= closed.end_samples}
         del self._closed_options[closed.start_samples, closed.end_samples]
         self._heard_samples = max(self._heard_samples, closed.end_samples)
 

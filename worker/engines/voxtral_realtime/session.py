@@ -238,7 +238,7 @@ class Session:
                 self._settled_samples = max(self._settled_samples, min(settled_samples, self._blank.needed_samples))
             self._transcript.pause()
             self._end_turns(frame_samples, model_ms)
-            if self._transcript.is_over and not self._turns.decide:
+            if self._transcript.is_over and not self._turns.ends_segments:
                 self._close(self._heard_samples, self._settled_samples, model_ms)
 
     def _begin_word(self, frame_samples: int, model_ms: float) -> None:

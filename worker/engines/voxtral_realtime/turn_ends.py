@@ -65,7 +65,7 @@ class TurnEnds:
             self._endpointing, self._turn_text = None, TurnText()
 
     @property
-    def decide(self) -> bool:
+    def ends_segments(self) -> bool:
         """Whether segments of text end with turns, and not at pauses in the text."""
         return self._endpointing is not None and not self._is_over
 

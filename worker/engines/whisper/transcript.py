@@ -171,7 +171,7 @@ class Transcript:
         self._shown.hear(words, free)
         count = 0 if may_end else self._ripe(rule)
         self._shown.settle(count, words, free)
-        self._settle(count)
+        self._settle_first(count)
 
     def close(self, words: Sequence[HeardWord], lead: str, lead_tokens: tuple[int, ...]) -> tuple[HeardWord, ...]:
         """Add the last hypothesis of the open segment, end the segment, and return all of its words."""
@@ -229,7 +229,7 @@ class Transcript:
             count += 1
         return count
 
-    def _settle(self, count: int) -> None:
+    def _settle_first(self, count: int) -> None:
         words = self._hypotheses[-1].words[:count]
         self._words += words
         for index, one in enumerate(self._hypotheses):
