@@ -138,16 +138,21 @@ class OpenSegment:
         self._forget(max(0, self.start_samples - self._first_window_samples) // self._settings.window_samples)
 
     def cut(self) -> Closed | None:
-        """End it at the best pause of its second half, and continue as the rest; None if no speech follows that."""
+        """End it at the best pause of its second half, and continue as the rest; None while no speech follows that."""
         heard, window = self._probabilities, self._settings.window_samples
         candidates = range(len(heard) // 2, len(heard) - 1)
         best = min(candidates, key=lambda index: (sum(heard[index - 1 : index + 2]), -index))
-        end = self._first_window_samples + best * window + window // 2
-        if self.speech_end_samples <= end:
+        cut_samples = self._first_window_samples + best * window + window // 2
+        if self.speech_end_samples <= cut_samples:
             return None
+        spoken = max(
+            (index for index in range(best) if heard[index] >= self._settings.offset_probability), default=best
+        )
+        post_roll_samples = self._settings.post_roll_ms * SAMPLES_PER_MS
+        end = min(cut_samples, self._first_window_samples + (spoken + 1) * window + post_roll_samples)
         voiced = self._voiced(heard[: best + 1])
         closed = Closed(self.start_samples, end, self.speech_start_samples, end, voiced, speech_goes_on=True)
-        self.start_samples = self.speech_start_samples = end
+        self.start_samples = self.speech_start_samples = cut_samples
         self._forget(best + 1)
         return closed
 

@@ -89,8 +89,8 @@ class Segmenter:
         resumed = self._open.push(probability)
         if self._open.is_over:
             return [self._close()]
-        if self._open.is_too_long:
-            return [*resumed, *self.cut()]
+        if self._open.is_too_long and (parts := self.cut()):
+            return [*resumed, *parts]
         self.question = self._open.ask()
         return [*resumed]
 
@@ -119,12 +119,16 @@ class Segmenter:
         self._segment.begin_at(start_samples)
 
     def cut(self) -> list[Boundary]:
-        """Close the open segment at the best pause of its second half, and open the next one there."""
-        closed = self._segment.cut()
+        """Close the open segment at the best pause of its second half, and open the next one there.
+
+        Nothing if that is the current pause: whether it ends the segment is not decided yet.
+        """
+        segment = self._segment
+        closed = segment.cut()
         if closed is None:
-            return [self._close()]
+            return []
         self._floor_samples = closed.end_samples
-        return [closed, Opened(closed.end_samples, closed.end_samples, after_cut=True)]
+        return [closed, Opened(segment.start_samples, segment.start_samples, after_cut=True)]
 
     @property
     def _segment(self) -> OpenSegment:

@@ -11,6 +11,7 @@ SETTINGS = SegmenterSettings()
 WINDOW = SETTINGS.window_samples
 FAINT = 0.2
 MAX_SAMPLES = round(SETTINGS.max_segment_s * 1000) * SAMPLES_PER_MS
+POST_ROLL_SAMPLES = SETTINGS.post_roll_ms * SAMPLES_PER_MS
 
 speech_or_not = st.lists(
     st.tuples(st.sampled_from([0.0, 0.2, 0.4, 0.6, 0.95]), st.integers(1, 200)), min_size=1, max_size=12
@@ -161,7 +162,7 @@ def test_segments_are_ordered_bounded_and_apart(
         assert isinstance(boundary, Opened) is (index % 2 == 0)
         if isinstance(boundary, Closed):
             assert last_end <= boundary.start_samples <= boundary.end_samples
-            assert boundary.end_samples - boundary.start_samples <= MAX_SAMPLES + WINDOW
+            assert boundary.end_samples - boundary.start_samples <= MAX_SAMPLES + POST_ROLL_SAMPLES + WINDOW
             last_end = boundary.end_samples
 
 

@@ -136,6 +136,21 @@ def test_question_that_is_due_when_the_segment_is_cut_is_asked_after_it() -> Non
     assert segmenter.question == Question(0, segmenter.position_samples)
 
 
+def test_short_pause_of_a_long_turn_does_not_end_it() -> None:
+    segmenter = Segmenter(replace(SETTINGS, max_segment_s=2.0))
+    push(segmenter, SPEECH, windows(2000) - 4)
+    spoken_samples = segmenter.position_samples
+    assert push(segmenter, QUIET, windows(200)) == []
+    assert segmenter.question == Question(0, segmenter.position_samples)
+    assert segmenter.judge(0.1) == []
+    assert push(segmenter, QUIET, 10) == []
+    [closed, opened] = push(segmenter, SPEECH, 1)
+    assert isinstance(closed, Closed)
+    assert closed.speech_goes_on
+    assert closed.end_samples == spoken_samples + SETTINGS.post_roll_ms * SAMPLES_PER_MS
+    assert opened == Opened(segmenter.position_samples - 5 * WINDOW_SAMPLES // 2, opened.start_samples, after_cut=True)
+
+
 def test_pause_that_nothing_can_judge_ends_as_without_a_rule() -> None:
     segmenter = in_pause()
     assert segmenter.judge(None) == []
