@@ -87,7 +87,6 @@ class Session:
         self._turn_text = TurnText()
         self._words = Words()
         self._model_ms = 0.0
-        self._absorbed_samples = start_samples
 
     def configure(self, options: SessionOptions) -> None:
         self._outbox += _notices(options, self._judge)
@@ -168,13 +167,8 @@ class Session:
     def absorbed_samples(self) -> int:
         """Includes an incomplete VAD window, and audio that is too short for a pass: they only wait for more audio."""
         if not (self.endpointing.has_unheard() or self.is_ready):
-            reached = self.endpointing.audio.end_samples
-        elif self._hearing:
-            reached = self._hearing.heard_samples
-        else:
-            reached = self.endpointing.segmenter.position_samples
-        self._absorbed_samples = max(self._absorbed_samples, reached)
-        return self._absorbed_samples
+            return self.endpointing.audio.end_samples
+        return self._hearing.heard_samples if self._hearing else self.endpointing.segmenter.position_samples
 
     @property
     def checkpoint_samples(self) -> int:

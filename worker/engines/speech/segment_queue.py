@@ -59,7 +59,6 @@ class SegmentQueue:
         self._ready: list[Output] = []
         """The outputs before it."""
         self._turn_text = TurnText()
-        self._absorbed_samples = start_samples
 
     # Outputs
 
@@ -186,6 +185,4 @@ class SegmentQueue:
 
         Unless the session `is_behind` with the VAD or decoding, its audio only waits for more audio.
         """
-        reached = answered_samples if is_behind else self.endpointing.audio.end_samples
-        self._absorbed_samples = max(self._absorbed_samples, reached)
-        return self._absorbed_samples
+        return answered_samples if is_behind else self.endpointing.audio.end_samples
