@@ -94,6 +94,20 @@ class InvalidAudioError(VoxtralError):
     code = "invalid_audio"
 
 
+class DecoderFailedError(InvalidAudioError):
+    """The decoder crashed, or said what makes no sense."""
+
+    def __init__(self) -> None:
+        super().__init__("The file cannot be decoded: the decoder failed on it.")
+
+
+class DecoderStalledError(InvalidAudioError):
+    """The decoder returned nothing for so long. `what`: file or stream."""
+
+    def __init__(self, what: str, after_s: float) -> None:
+        super().__init__(f"The {what} cannot be decoded: the decoder returned nothing for {after_s:g} s.")
+
+
 class UnsupportedAudioError(VoxtralError):
     code = "unsupported_audio"
 

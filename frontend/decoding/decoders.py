@@ -21,7 +21,7 @@ from frontend.decoding.recording_file import Source, recording_file
 from shared.audio.damage import AudioWarning
 from shared.audio.tracks import Separation
 from shared.decoder.wire import Order, WireError
-from shared.errors import InvalidAudioError, ServerBusyError, VoxtralError
+from shared.errors import DecoderFailedError, DecoderStalledError, InvalidAudioError, ServerBusyError, VoxtralError
 from shared.process import how_ended
 from shared.tasks import end_all
 
@@ -163,9 +163,7 @@ class Decoders:
             raise await _failure(ending, cause) from None
         except TimeoutError:
             log.warning("decoder_stalled", after_s=self._stall_s)
-            raise InvalidAudioError(
-                f"The file cannot be decoded: the decoder returned nothing for {self._stall_s:g} s."
-            ) from None
+            raise DecoderStalledError("file", self._stall_s) from None
         finally:
             reading.close()
             link.kill(number)
@@ -273,4 +271,4 @@ async def _failure(ending: "asyncio.Future[Ending | None]", cause: Exception) ->
         return InvalidAudioError("The file cannot be decoded: it needs too much processor time.")
     reason = str(cause) if isinstance(cause, WireError) else None
     log.warning("decoder_failed", how=how_ended(end.exit_code), peak_bytes=end.peak_bytes, reason=reason)
-    return InvalidAudioError("The file cannot be decoded: the decoder failed on it.")
+    return DecoderFailedError()

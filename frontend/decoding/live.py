@@ -13,7 +13,7 @@ from frontend.decoding.reading import Reading, new_pipe
 from shared.audio.damage import AudioWarning
 from shared.audio.tracks import TRACK_SAMPLE_BYTES
 from shared.decoder.wire import Kind, Order, WireError, check_frames, message
-from shared.errors import InvalidAudioError, VoxtralError
+from shared.errors import DecoderStalledError, VoxtralError
 
 LIVE_CPU_S: Final = 3600
 """Processor time of one stream. Opus and AAC need less than 1 % of its length, so this lasts four days."""
@@ -153,9 +153,7 @@ class LiveDecoding:
                 return await self._reading.next_frame(self._stall_s)
             except TimeoutError:
                 if self._decoded_bytes < awaited_bytes:
-                    raise InvalidAudioError(
-                        f"The stream cannot be decoded: the decoder returned nothing for {self._stall_s:g} s."
-                    ) from None
+                    raise DecoderStalledError("stream", self._stall_s) from None
 
     async def _writable(self, descriptor: int) -> None:
         self._can_write.clear()

@@ -7,7 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from frontend.decoding.decoders import Decoders
-from shared.errors import AudioTooLongError, InvalidAudioError, UnsupportedAudioError
+from shared.errors import (
+    AudioTooLongError,
+    DecoderFailedError,
+    DecoderStalledError,
+    InvalidAudioError,
+    UnsupportedAudioError,
+)
 
 AT_A_TIME = 4
 LONGEST_S = 20.0
@@ -45,16 +51,19 @@ async def fuzz(contents: Iterator[bytes]) -> Report:
 
 async def _take(contents: Iterator[bytes], decoders: Decoders, report: Report) -> None:
     for content in contents:
-        report.answers[await _answer(content, decoders)] += 1
+        report.answers[await answer(content, decoders)] += 1
 
 
-async def _answer(content: bytes, decoders: Decoders) -> str:
+async def answer(content: bytes, decoders: Decoders) -> str:
+    """What became of one: `decoded`, `hung`, `crashed`, or the code of an error."""
     try:
         async with contextlib.aclosing(decoders.pcm(content, max_duration_s=LONGEST_S)) as blocks:
             async for _ in blocks:
                 pass
+    except DecoderFailedError:
+        return "crashed"
+    except DecoderStalledError:
+        return "hung"
     except (InvalidAudioError, UnsupportedAudioError, AudioTooLongError) as error:
-        if "decoder failed" in error.message:
-            return "crashed"
-        return "hung" if "nothing came" in error.message else error.code
+        return error.code
     return "decoded"

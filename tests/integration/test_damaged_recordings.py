@@ -1,18 +1,21 @@
 """Damaged recordings, to decoders and to a running service."""
 
 import asyncio
+import os
+import signal
 import struct
 from pathlib import Path
 
 import pytest
 
+from frontend.decoding.decoders import Decoders
 from shared.bus import keys
 from shared.bus.connect import connect
 from tests.command import counted_s, run
-from tests.fuzz.decoding import fuzz
+from tests.fuzz.decoding import answer, fuzz
 from tests.fuzz.mutants import bases, mutants
 from tests.integration.api_clients import multipart, post_form, request
-from tests.integration.decoding import told
+from tests.integration.decoding import server_of, told
 from tests.integration.native_clients import FRONTENDS, ask, base64_of, open_client
 from tests.keys import KeyList
 from tests.stack import Stack
@@ -36,6 +39,17 @@ async def test_damaged_recordings_crash_nothing_and_take_no_more_than_they_may()
     assert not report.answers["crashed"]
     assert report.answers["decoded"] > 20
     assert report.answers["invalid_audio"] > 20
+
+
+async def test_decoder_that_returns_nothing_counts_as_hung() -> None:
+    async with Decoders.running(2, patience_s=10, stall_s=0.3) as decoders:
+        await answer(made("flac"), decoders)  # it starts the server
+        server = await server_of(decoders)
+        os.kill(server, signal.SIGSTOP)
+        try:
+            assert await answer(made("flac"), decoders) == "hung"
+        finally:
+            os.kill(server, signal.SIGCONT)
 
 
 def test_frontends_survive_recordings_that_broke_them(stack: Stack) -> None:

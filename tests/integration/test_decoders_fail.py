@@ -15,7 +15,7 @@ from frontend.decoding.link import DecoderLink
 from frontend.decoding.reading import Reading, new_pipe
 from frontend.decoding.recording_file import recording_file
 from shared.decoder.wire import Order, WireError
-from shared.errors import InvalidAudioError, ServerBusyError, VoxtralError
+from shared.errors import DecoderFailedError, DecoderStalledError, ServerBusyError, VoxtralError
 from shared.tasks import end_all
 from tests.integration.decoding import begun, children, decoded, decoders_of, eventually, is_gone, long_wav, server_of
 from tests.stack import free_ports
@@ -35,7 +35,7 @@ async def test_crash_is_an_error_of_one_client(number: signal.Signals) -> None:
         begun(decoders, long_wav(20)) as unlucky,
     ):
         os.kill(max(decoders_of(decoders)), number)
-        with pytest.raises(InvalidAudioError, match="the decoder failed on it"):
+        with pytest.raises(DecoderFailedError):
             await rest_of(unlucky)
         assert await rest_of(other) == 19
         assert await decoded(decoders, made("flac"))
@@ -45,7 +45,7 @@ async def test_decoder_that_hangs_is_killed() -> None:
     async with Decoders.running(1, patience_s=10, stall_s=0.3) as decoders, begun(decoders, long_wav()) as hanging:
         (pid,) = decoders_of(decoders)
         os.kill(pid, signal.SIGSTOP)
-        with pytest.raises(InvalidAudioError, match=r"the decoder returned nothing for 0\.3 s"):
+        with pytest.raises(DecoderStalledError, match=r"the decoder returned nothing for 0\.3 s"):
             await rest_of(hanging)
         await eventually(lambda: is_gone(pid))
         assert await decoded(decoders, made("flac"))

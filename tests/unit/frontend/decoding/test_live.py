@@ -8,7 +8,7 @@ import pytest
 from frontend.decoding.link import DecoderLink, Ending
 from frontend.decoding.live import LiveDecoding
 from shared.decoder.wire import Kind, Order, frame
-from shared.errors import InvalidAudioError, VoxtralError
+from shared.errors import DecoderStalledError, VoxtralError
 from tests.unit.clock import clocked
 
 STALL_S = 20.0
@@ -62,7 +62,7 @@ async def test_decoder_that_returns_nothing_ends_its_stream() -> None:
     decoder = OwnDecoder()
     decoding = await LiveDecoding.start(decoder, 1, STALL_S, failed)
     await decoding.write(b"first")
-    with pytest.raises(InvalidAudioError, match="the decoder returned nothing for 20 s"):
+    with pytest.raises(DecoderStalledError, match="the decoder returned nothing for 20 s"):
         await pcm_of(decoding)
     decoding.close()
     decoder.close()
