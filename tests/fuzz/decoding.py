@@ -31,9 +31,11 @@ class Report:
     """What an idle decoder takes."""
 
     @property
-    def is_bounded(self) -> bool:
-        """Whether nothing hung, and nothing took too much memory."""
-        return not self.answers["hung"] and self.peak_bytes < self.idle_bytes + GROWTH_BYTES
+    def is_good(self) -> bool:
+        """Whether some were decoded, nothing hung or crashed, and nothing took too much memory."""
+        is_bounded = self.peak_bytes < self.idle_bytes + GROWTH_BYTES
+        has_failed = bool(self.answers["hung"] or self.answers["crashed"])
+        return self.answers["decoded"] > 0 and not has_failed and is_bounded
 
 
 async def fuzz(contents: Iterator[bytes]) -> Report:

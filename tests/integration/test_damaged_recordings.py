@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import struct
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from frontend.decoding.decoders import Decoders
 from shared.bus import keys
 from shared.bus.connect import connect
 from tests.command import counted_s, run
-from tests.fuzz.decoding import answer, fuzz
+from tests.fuzz.decoding import GROWTH_BYTES, Report, answer, fuzz
 from tests.fuzz.mutants import bases, mutants
 from tests.integration.api_clients import multipart, post_form, request
 from tests.integration.decoding import server_of, told
@@ -35,10 +36,23 @@ def peak_bytes(pid: int) -> int:
 async def test_damaged_recordings_crash_nothing_and_take_no_more_than_they_may() -> None:
     report = await fuzz(mutants(seed=1, count=200))
     assert sum(report.answers.values()) == 200
-    assert report.is_bounded
-    assert not report.answers["crashed"]
+    assert report.is_good
     assert report.answers["decoded"] > 20
     assert report.answers["invalid_audio"] > 20
+
+
+@pytest.mark.parametrize(
+    ("report", "is_good"),
+    [
+        (Report(Counter(decoded=1, invalid_audio=9), peak_bytes=1), True),
+        (Report(Counter(invalid_audio=10)), False),
+        (Report(Counter(decoded=9, hung=1)), False),
+        (Report(Counter(decoded=9, crashed=1)), False),
+        (Report(Counter(decoded=10), peak_bytes=GROWTH_BYTES), False),
+    ],
+)
+def test_hangs_crashes_and_memory_are_faults(report: Report, is_good: bool) -> None:
+    assert report.is_good == is_good
 
 
 async def test_decoder_that_returns_nothing_counts_as_hung() -> None:
