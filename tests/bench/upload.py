@@ -13,14 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.events import SAMPLE_RATE_HZ
-from shared.session_options import SessionOptions
 from tests.bench.figures import Figure
 from tests.bench.processes import rss_mib
+from tests.bench.transcripts import transcribe_recording
 from tests.integration.api_clients import BOUNDARY
 from tests.speech import conversation, noise
 from tests.stack import Stack
 from tests.whisper_engines import load
-from worker.positions import FILE_BACKLOG_SAMPLES
 
 HOUR_S = 3600
 SETTLED_S = 600
@@ -49,7 +48,9 @@ def measure_speed(stack: Stack) -> list[Figure]:
     """Both with the same threads on the same machine, one after the other."""
     pcm = np.tile(conversation(), SPEECH_REPEATS)
     audio_s = len(pcm) / SAMPLE_RATE_HZ
-    own = _engine_s(pcm) / audio_s
+    engine = load(threads=min(4, os.cpu_count() or 1))
+    engine.warm_up()
+    own = transcribe_recording(engine, pcm, None).wall_s / audio_s
     with tempfile.TemporaryFile() as form:
         write_form(form, pcm, repeats=1)
         began_s = time.monotonic()
@@ -58,7 +59,7 @@ def measure_speed(stack: Stack) -> list[Figure]:
         assert response.status == 200
     uploaded = (time.monotonic() - began_s) / audio_s
     return [
-        Figure("real-time factor of the engine alone, without partials, %", 100 * own, "%"),
+        Figure("real-time factor of the engine alone, %", 100 * own, "%"),
         Figure("real-time factor of an upload, %", 100 * uploaded, "%"),
         Figure("an upload's real-time factor, % of the engine's", 100 * uploaded / own, "%", SPEED_PERCENT),
     ]
@@ -109,21 +110,3 @@ def _sent(stack: Stack, form: BinaryIO) -> http.client.HTTPResponse:
     headers = {"content-type": f"multipart/form-data; boundary={BOUNDARY}", "content-length": str(size_bytes)}
     connection.request("POST", "/v1/audio/transcriptions", form, headers)
     return connection.getresponse()
-
-
-def _engine_s(pcm: NDArray[np.float32]) -> float:
-    """Seconds for the same audio in the engine itself, which always has as much of it as a worker reads ahead."""
-    engine = load(threads=min(4, os.cpu_count() or 1))
-    engine.warm_up()
-    began_s = time.monotonic()
-    engine.open("a", SessionOptions(partials=False, words=False))
-    fed_samples = 0
-    while fed_samples < len(pcm):
-        while fed_samples < len(pcm) and fed_samples - engine.absorbed_samples("a") < FILE_BACKLOG_SAMPLES:
-            engine.feed("a", pcm[fed_samples : fed_samples + SAMPLE_RATE_HZ])
-            fed_samples += SAMPLE_RATE_HZ
-        engine.step()
-    engine.finish("a")
-    while engine.ready():
-        engine.step()
-    return time.monotonic() - began_s
