@@ -35,7 +35,9 @@ def main() -> None:
     parser.add_argument("sections", nargs="*", choices=[*names, []], help="all of them if none is named")
     recorded = parser.add_argument_group("real-speech", "The environment variable SPEECH names a folder of recordings.")
     recorded.add_argument("--service", action="store_true", help="a subset through the whole service, in real time")
-    recorded.add_argument("--isa", action="store_true", help="only accuracy, as on other processors and in float32")
+    recorded.add_argument(
+        "--isa", action="store_true", help="only accuracy of recordings, as on other processors and in float32"
+    )
     clocks = ["wall", "cpu", "fixed"]
     recorded.add_argument("--clock", choices=clocks, default="wall", help="how steps of the engine are timed")
     arguments = parser.parse_args()
