@@ -1,4 +1,4 @@
-"""The processes of a measured service, and their CPU time and resident memory, from /proc."""
+"""The processes of a measured service, those that they start, and the CPU time and memory of all, from /proc."""
 
 import os
 import resource
@@ -29,18 +29,42 @@ def allow_open_files() -> None:
 
 
 def cpu_s(stack: Stack) -> float:
-    """CPU seconds that all processes of the service have used."""
-    return sum(_cpu_s(process.pid) for process in stack.processes.values())
+    """CPU seconds that all processes of the service have used, with those that they started."""
+    return sum(_cpu_s(pid) for process in stack.processes.values() for pid in (process.pid, *_descendants(process.pid)))
 
 
 def rss_mib(stack: Stack) -> dict[str, float]:
-    """Resident memory by process."""
-    return {
-        label: int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * _PAGE_BYTES / 2**20
-        for label, process in stack.processes.items()
-    }
+    """Resident memory by process; of those that a process has started, such as its decoders, that of the largest."""
+    found: dict[str, float] = {}
+    for label, process in stack.processes.items():
+        found[label] = _rss_mib(process.pid)
+        if started := _descendants(process.pid):
+            found[f"below {label}"] = max(_rss_mib(pid) for pid in started)
+    return found
+
+
+def _descendants(pid: int) -> list[int]:
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in map(int, _read(task).split()):
+            found += [child, *_descendants(child)]
+    return found
+
+
+def _rss_mib(pid: int) -> float:
+    fields = _read(Path(f"/proc/{pid}/statm")).split()
+    return int(fields[1]) * _PAGE_BYTES / 2**20 if fields else 0.0
 
 
 def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S  # utime and stime
+    """Its own, and that of its children that have ended."""
+    fields = _read(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / _TICKS_PER_S  # utime, stime, cutime, cstime
+
+
+def _read(file: Path) -> str:
+    """Empty if the process has ended."""
+    try:
+        return file.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
