@@ -1,7 +1,8 @@
 """An hour of mixed clients at the slot limit: `make soak`, or `python -m tests.chaos.soak --minutes 5`.
 
 Well-behaved, slow, abusive and vanishing clients connect and disconnect all the time. Prints the memory of every
-process at the start (when all have been used once) and at the end, errors by code, and what was served.
+process at the start (when all have been used once) and at the end, errors by code, and what was served. Ends with
+status 1 if words are wrong, an error is internal, or a process has grown by more than `ALLOWED_MIB`.
 """
 
 import argparse
@@ -11,7 +12,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -20,8 +22,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from frontend.client import ClientError, ServerError, TranscriptionClient
+from shared.errors import VoxtralError
 from tests.bench.figures import machine
 from tests.bench.processes import rss_mib
+from tests.bench.scoring import edits
 from tests.chaos.rounds import plain
 from tests.chaos.speakers import CHUNK_S, CHUNK_SAMPLES, samples
 from tests.stack import Stack
@@ -34,6 +38,7 @@ CLIENTS: Final = {"steady": 8, "upload": 2, "slow": 2, "abusive": 3, "vanishing"
 """More than the slots, so that some are always rejected."""
 WARM_S: Final = 30.0
 PAUSE_S: Final = 0.5
+ALLOWED_MIB: Final = 20.0
 GARBAGE: Final = (
     "{",
     "[" * 20_000,
@@ -45,6 +50,35 @@ GARBAGE: Final = (
 )
 
 
+@dataclass
+class Results:
+    """Of all clients together."""
+
+    served: Counter[str] = field(default_factory=Counter)
+    errors: Counter[str] = field(default_factory=Counter)
+    words: int = 0
+    """That well-behaved clients have said."""
+    wrong_words: int = 0
+
+    def judge(self, said: str, heard: str) -> None:
+        words = said.split()
+        self.words += len(words)
+        self.wrong_words += edits(words, plain(heard).split())
+
+    def faults(self, growth_mib: Mapping[str, float]) -> list[str]:
+        """What may not happen and did, given the growth of each process."""
+        found = [
+            f"{label} has grown by {mib:.1f} MiB; allowed: {ALLOWED_MIB:g}"
+            for label, mib in growth_mib.items()
+            if mib > ALLOWED_MIB and not label.endswith("redis")  # which keeps the data of ended sessions for a while
+        ]
+        if self.wrong_words or not self.words:
+            found.append(f"{self.wrong_words} of {self.words} words are wrong")
+        if internal := self.errors[VoxtralError.code]:
+            found.append(f"internal errors: {internal}")
+        return found
+
+
 class Soak:
     """Counts the results of its clients until the deadline."""
 
@@ -53,10 +87,7 @@ class Soak:
         self._deadline_s = time.monotonic() + 60 * minutes
         self._random = random.Random(seed)
         self._scenes = [scenes.scene(seed + number, 10) for number in range(8)]
-        self.served: Counter[str] = Counter()
-        self.errors: Counter[str] = Counter()
-        self.wrong_words = 0
-        self.words = 0
+        self.results = Results()
 
     async def run(self) -> None:
         """Run all clients until the deadline has passed and each has finished."""
@@ -76,11 +107,11 @@ class Soak:
         while time.monotonic() < self._deadline_s:
             try:
                 await behave()
-                self.served[name] += 1
+                self.results.served[name] += 1
             except ServerError as error:
-                self.errors[error.code] += 1
+                self.results.errors[error.code] += 1
             except (ClientError, ConnectionClosed, OSError) as error:
-                self.errors[type(error).__name__] += 1
+                self.results.errors[type(error).__name__] += 1
             await asyncio.sleep(self._random.uniform(0, PAUSE_S))
 
     async def _steady(self) -> None:
@@ -93,13 +124,13 @@ class Soak:
                 await session.send(pcm[first : first + 2 * CHUNK_SAMPLES])
             await session.stop()
             events = [event async for event in session]
-        self._judge(scene, getattr(events[-1], "text", ""))
+        self.results.judge(scene.text, getattr(events[-1], "text", ""))
 
     async def _upload(self) -> None:
         scene = self._random.choice(self._scenes)
         async with TranscriptionClient(self._stack.ws_url) as client:
             reply = await client.transcribe(samples(scene.audio), encoding="pcm_s16le")
-        self._judge(scene, reply.text)
+        self.results.judge(scene.text, reply.text)
 
     async def _slow(self) -> None:
         """Reads one message a second."""
@@ -118,9 +149,9 @@ class Soak:
                 await socket.send(text)
                 answer = orjson.loads(await socket.recv())
                 assert answer["type"] == "error", answer
-                self.errors[answer["code"]] += 1
+                self.results.errors[answer["code"]] += 1
             await socket.send(self._random.randbytes(10_000))
-            self.errors[orjson.loads(await socket.recv())["code"]] += 1
+            self.results.errors[orjson.loads(await socket.recv())["code"]] += 1
 
     async def _vanishing(self) -> None:
         """Disconnects in mid-speech without a close."""
@@ -136,11 +167,6 @@ class Soak:
             await socket.close()
             raise ServerError(answer["code"], answer["message"])
         return socket
-
-    def _judge(self, scene: scenes.Scene, text: str) -> None:
-        self.words += len(scene.words)
-        if plain(text) != scene.text:
-            self.wrong_words += sum(a != b for a, b in zip(scene.text.split(), plain(text).split(), strict=False)) or 1
 
 
 async def soak(minutes: float, seed: int) -> int:
@@ -159,12 +185,16 @@ async def soak(minutes: float, seed: int) -> int:
         finally:
             stack.stop_all()
     print(machine())
-    for label, mib in after.items():
-        print(f"{label:<12} {before[label]:7.1f} MiB at the start, {mib:7.1f} at the end ({mib - before[label]:+.1f})")
-    print("served      " + ", ".join(f"{count} {name}" for name, count in sorted(running.served.items())))
-    print("errors      " + ", ".join(f"{count} × {code}" for code, count in sorted(running.errors.items())))
-    print(f"words       {running.words} of well-behaved clients, {running.wrong_words} wrong")
-    return 0
+    growth_mib = {label: mib - before[label] for label, mib in after.items() if label in before}
+    for label, mib in growth_mib.items():
+        print(f"{label:<12} {before[label]:7.1f} MiB at the start, {after[label]:7.1f} at the end ({mib:+.1f})")
+    results = running.results
+    print("served      " + ", ".join(f"{count} {name}" for name, count in sorted(results.served.items())))
+    print("errors      " + ", ".join(f"{count} × {code}" for code, count in sorted(results.errors.items())))
+    print(f"words       {results.words} of well-behaved clients, {results.wrong_words} wrong")
+    faults = results.faults(growth_mib)
+    print("".join(f"FAULT       {fault}\n" for fault in faults), end="")
+    return 1 if faults else 0
 
 
 def main() -> int:
