@@ -33,7 +33,11 @@ class Errors:
 
     @property
     def percent(self) -> float:
-        return 100 * (self.missed + self.false_alarm + self.confused) / self.speech if self.speech else 0.0
+        return self.percent_of(self.missed + self.false_alarm + self.confused)
+
+    def percent_of(self, seconds: float) -> float:
+        """As a share of the speech; NaN if there is none."""
+        return 100 * seconds / self.speech if self.speech else float("nan")
 
     def __add__(self, other: "Errors") -> "Errors":
         return Errors(

@@ -1,8 +1,9 @@
 """Measures who-spoke-when on conversations: `python -m tests.bench.speakers SPEECH_FOLDER`.
 
-The folder has a `manifest.json` (see `clips`). Recordings of single speakers become conversations with known turns, a
-quarter of which overlap (see `conversations`). Whisper transcribes them as recordings, on this machine and without a
-service, and the labels of its words are scored (see `diarization`). Words that are unsure count as missed.
+The folder has a `manifest.json` (see `clips`) and the recordings that `PLANS` names; `--clips` names others, each of a
+speaker of its own. They become conversations with known turns, a quarter of which overlap (see `conversations`).
+Whisper transcribes these as recordings, on this machine and without a service, and the labels of its words are scored
+(see `diarization`). Words that are unsure count as missed.
 """
 
 import argparse
@@ -123,23 +124,34 @@ def turns_of(words: Sequence[tuple[float, float, str | None]]) -> list[Turn]:
     return turns
 
 
+def of_clips(names: Sequence[str]) -> tuple[Plan, ...]:
+    return tuple(Plan(tuple(names), by_telephone=by_telephone) for by_telephone in (False, True))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder")
+    parser.add_argument("--clips", nargs="+", metavar="ID", help="recordings that become a conversation")
+    arguments = parser.parse_args()
+    plans = PLANS if arguments.clips is None else of_clips(arguments.clips)
     try:
-        clips = {clip.id: clip for clip in load_clips(parser.parse_args().folder)}
+        clips = {clip.id: clip for clip in load_clips(arguments.folder)}
     except SpeechFolderError as error:
         sys.exit(f"tests.bench.speakers: {error}")
+    if missing := {one for plan in plans for one in plan.clips} - clips.keys():
+        sys.exit(f"tests.bench.speakers: The folder lacks {', '.join(sorted(missing))}; --clips names those to use.")
     engine, model = load(threads=2, slots=1), SpeakerModel(None, None)
     names = ("speakers", "labels", "DER", "0.25 s", "missed", "false", "wrong", "unsure", "late", "CPU")
     print(" ".join(f"{name:>8}" for name in names) + "  conversation")
     totals = {True: [Errors() for _ in COLLARS_S], False: [Errors() for _ in COLLARS_S]}
-    for number, plan in enumerate(plan for plan in PLANS if clips.keys() >= set(plan.clips)):
+    for number, plan in enumerate(plans):
         outcome = measured(engine, model, _composed(plan, clips, number))
         total = totals[plan.is_tuned_on]
         totals[plan.is_tuned_on] = [one + other for one, other in zip(total, outcome.by_collar, strict=True)]
         _print(outcome, len(plan.clips))
     for is_tuned_on, total in totals.items():
+        if is_tuned_on not in {plan.is_tuned_on for plan in plans}:
+            continue
         figures = " ".join(f"{one.percent:7.1f}%" for one in total)
         about = "thresholds were chosen on these speakers" if is_tuned_on else "other speakers"
         print(f"{'':>8} {'all':>8} {figures}  {about}, {total[0].speech:.0f} s of speech")
@@ -153,7 +165,7 @@ def _composed(plan: Plan, clips: dict[str, Clip], seed: int) -> Conversation:
 
 def _print(outcome: Outcome, speakers: int) -> None:
     whole = outcome.by_collar[0]
-    parts = [100 * one / whole.speech for one in (whole.missed, whole.false_alarm, whole.confused)]
+    parts = [whole.percent_of(seconds) for seconds in (whole.missed, whole.false_alarm, whole.confused)]
     cpu_percent = 100 * outcome.cpu_s * SAMPLE_RATE_HZ / len(outcome.conversation.pcm)
     percentages = [*(one.percent for one in outcome.by_collar), *parts, outcome.unsure_percent]
     print(

@@ -1,5 +1,7 @@
 """The diarization error rate, against calculations by hand."""
 
+import math
+
 import pytest
 
 from tests.bench.diarization import Errors, Turn, errors
@@ -37,4 +39,9 @@ def test_labels_are_matched_so_that_most_time_agrees() -> None:
 
 def test_nothing_found_misses_everything() -> None:
     assert errors(REFERENCE, []).percent == pytest.approx(100.0)
-    assert errors([], [Turn("A", 0.0, 1.0)]) == Errors(false_alarm=pytest.approx(1.0))
+
+
+def test_nothing_said_has_no_error_rate() -> None:
+    found = errors([], [Turn("A", 0.0, 1.0)])
+    assert found == Errors(false_alarm=pytest.approx(1.0))
+    assert math.isnan(found.percent)
