@@ -5,7 +5,8 @@ there are any, `tags`.
 """
 
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -74,21 +75,42 @@ def load_clips(folder: str | None) -> list[Clip]:
         raise SpeechFolderError("SPEECH is not set; set it to a folder with recorded speech and a manifest.json")
     manifest = Path(folder) / "manifest.json"
     if not manifest.is_file():
-        raise SpeechFolderError(f"SPEECH is {folder!r}, which has no manifest.json")
+        raise SpeechFolderError(f"{folder} has no manifest.json")
     try:
         listed: Sequence[dict[str, Any]] = json.loads(manifest.read_text())["clips"]
         clips = [_clip(Path(folder), one) for one in listed]
     except (OSError, ValueError, KeyError, TypeError, soundfile.SoundFileError) as error:
         raise SpeechFolderError(f"{manifest} or a file that it names cannot be read: {error!r}") from error
-    if not all(clip.words for clip in clips):
-        raise SpeechFolderError(f"{manifest} names a clip whose text has no words")
+    if not clips:
+        raise SpeechFolderError(f"{manifest} names no clips")
+    for clip in clips:
+        if not clip.words or not len(clip.pcm):
+            raise SpeechFolderError(f"{manifest} names {clip.id!r}, which has no {'audio' if clip.words else 'words'}")
     return clips
+
+
+def clips_or_exit(folder: str | None) -> list[Clip]:
+    """All clips of the folder, for a command: a fault of the folder ends it."""
+    try:
+        return load_clips(folder)
+    except SpeechFolderError as error:
+        sys.exit(f"{error}.")
+
+
+def shortest_untuned(clips: Iterable[Clip], seconds: float) -> list[Clip]:
+    """English clips that no setting was chosen on, the shortest first, as many as fit into so many seconds."""
+    chosen: list[Clip] = []
+    for clip in sorted(clips, key=lambda one: one.seconds):
+        spoken_s = sum(one.seconds for one in chosen) + clip.seconds
+        if clip.group != Group.OTHER and not clip.is_tuned_on and spoken_s <= seconds:
+            chosen.append(clip)
+    return chosen
 
 
 def _clip(folder: Path, listed: dict[str, Any]) -> Clip:
     pcm, rate_hz = soundfile.read(folder / listed["file"], dtype="float32", always_2d=True)
     mono = pcm.mean(axis=1)
-    if rate_hz != SAMPLE_RATE_HZ:
+    if rate_hz != SAMPLE_RATE_HZ and len(mono):
         mono = soxr.resample(mono, rate_hz, SAMPLE_RATE_HZ)
     text = (folder / listed["text_file"]).read_text()
     return Clip(listed["id"], listed["language"], tuple(listed.get("tags", ())), text, np.asarray(mono, np.float32))

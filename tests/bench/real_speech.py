@@ -33,7 +33,7 @@ def measure(arguments: argparse.Namespace) -> list[Figure]:
     """`arguments`: `service`, `isa` and `clock` of the command line. No figures if there are no clips."""
     try:
         clips = load_clips(os.environ.get("SPEECH"))
-        offsets_ms = [int(one) for one in (os.environ.get("OFFSETS") or OFFSETS_MS).split()]
+        offsets_ms = _offsets_ms()
     except (SpeechFolderError, ValueError) as error:
         print(f"real-speech is skipped: {error}.", flush=True)
         return []
@@ -48,6 +48,13 @@ def measure(arguments: argparse.Namespace) -> list[Figure]:
     cpu_shares = {streams: _play(engine, arguments.clock, results, offsets_ms, streams) for streams in STREAMS}
     print("\n".join([*lines_of_clips(results), *lines_of_groups(results)]), flush=True)
     return figures(results, cpu_shares)
+
+
+def _offsets_ms() -> list[int]:
+    given = os.environ.get("OFFSETS") or OFFSETS_MS
+    if not given.split() or not all(one.isdecimal() for one in given.split()):
+        raise ValueError(f"OFFSETS is {given!r}; allowed: milliseconds, separated by spaces")
+    return [int(one) for one in given.split()]
 
 
 def script(result: Result, offset_ms: int) -> Script:

@@ -7,6 +7,7 @@ Latencies are the service's own: from the arrival of a final's last audio to the
 import argparse
 import asyncio
 import os
+import sys
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import orjson
 from websockets.asyncio.client import connect
 
-from tests.bench.clips import Clip, Group, load_clips
+from tests.bench.clips import Clip, clips_or_exit, shortest_untuned
 from tests.bench.figures import Figure, machine, percentile, show
 from tests.bench.pipeline import CHUNK_SAMPLES
 from tests.bench.processes import running
@@ -43,7 +44,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2, help="with, and as many without `revise`")
     parser.add_argument("--seconds", type=float, default=60.0, help="speech of each stream and round")
     arguments = parser.parse_args()
-    clips = _chosen(arguments.seconds)
+    clips = shortest_untuned(clips_or_exit(os.environ.get("SPEECH")), arguments.seconds)
+    if not clips:
+        sys.exit(f"SPEECH has no English clip of up to {arguments.seconds:g} s that no setting was chosen on.")
     print(machine(), flush=True)
     print(", ".join(clip.id for clip in clips), flush=True)
     heard = {False: Heard(), True: Heard()}
@@ -54,16 +57,6 @@ def main() -> None:
     for revise, found in heard.items():
         for figure in _figures(found, "with the second pass" if revise else "without"):
             print(show(figure))
-
-
-def _chosen(seconds: float) -> list[Clip]:
-    """English clips that no setting was chosen on, the shortest first, as many as fit."""
-    chosen: list[Clip] = []
-    for clip in sorted(load_clips(os.environ.get("SPEECH")), key=lambda one: one.seconds):
-        spoken_s = sum(one.seconds for one in chosen) + clip.seconds
-        if clip.group != Group.OTHER and not clip.is_tuned_on and spoken_s <= seconds:
-            chosen.append(clip)
-    return chosen
 
 
 async def _round(url: str, clips: list[Clip], streams: int, heard: Heard, *, revise: bool) -> None:

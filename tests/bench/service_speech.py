@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from tests.bench.clips import Group
+from tests.bench.clips import shortest_untuned
 from tests.bench.figures import Figure
 from tests.bench.live import stream
 from tests.bench.processes import WHISPER, running
@@ -17,11 +17,8 @@ SUBSET_S = 100.0
 
 def measure(scripts: Sequence[tuple[Result, Script]]) -> list[Figure]:
     """The shortest English clips that no setting was chosen on, as many as fit."""
-    chosen: list[tuple[Result, Script]] = []
-    for result, script in sorted(scripts, key=lambda one: one[0].clip.seconds):
-        spoken_s = sum(one.clip.seconds for one, _ in chosen) + result.clip.seconds
-        if result.clip.group != Group.OTHER and not result.clip.is_tuned_on and spoken_s <= SUBSET_S:
-            chosen.append((result, script))
+    by_id = {one[0].clip.id: one for one in scripts}
+    chosen = [by_id[clip.id] for clip in shortest_untuned((result.clip for result, _ in scripts), SUBSET_S)]
     if not chosen:
         print("real-speech --service is skipped: no English clip is left that no setting was chosen on.", flush=True)
         return []

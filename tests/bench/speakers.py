@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from shared.events import SAMPLE_RATE_HZ
 from shared.session_options import SessionOptions
-from tests.bench.clips import Clip, SpeechFolderError, load_clips
+from tests.bench.clips import Clip, clips_or_exit
 from tests.bench.conversations import Conversation, composed
 from tests.bench.diarization import Errors, Turn, errors
 from tests.engine_sessions import finals, heard
@@ -134,12 +134,9 @@ def main() -> None:
     parser.add_argument("--clips", nargs="+", metavar="ID", help="recordings that become a conversation")
     arguments = parser.parse_args()
     plans = PLANS if arguments.clips is None else of_clips(arguments.clips)
-    try:
-        clips = {clip.id: clip for clip in load_clips(arguments.folder)}
-    except SpeechFolderError as error:
-        sys.exit(f"tests.bench.speakers: {error}")
+    clips = {clip.id: clip for clip in clips_or_exit(arguments.folder)}
     if missing := {one for plan in plans for one in plan.clips} - clips.keys():
-        sys.exit(f"tests.bench.speakers: The folder lacks {', '.join(sorted(missing))}; --clips names those to use.")
+        sys.exit(f"{arguments.folder} lacks {', '.join(sorted(missing))}; --clips names those to use.")
     engine, model = load(threads=2, slots=1), SpeakerModel(None, None)
     names = ("speakers", "labels", "DER", "0.25 s", "missed", "false", "wrong", "unsure", "late", "CPU")
     print(" ".join(f"{name:>8}" for name in names) + "  conversation")

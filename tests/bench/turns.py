@@ -7,6 +7,7 @@ sentence to the end of its turn.
 """
 
 import argparse
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future
@@ -17,7 +18,7 @@ import numpy as np
 
 from shared.events import SAMPLES_PER_MS
 from shared.turn_detection import Eagerness, TurnDetection
-from tests.bench.clips import TUNED_ON_S, Clip, load_clips
+from tests.bench.clips import Clip, clips_or_exit
 from tests.bench.turn_material import Lengthened, lengthened
 from tests.whisper_engines import load
 from worker.engines.speech.boundaries import Closed
@@ -26,10 +27,8 @@ from worker.engines.speech.vad import SileroVad
 from worker.engines.whisper.settings import LIVE_SEGMENTER
 from worker.turns.judge import TurnJudge
 
-TUNED_ON: Final = frozenset(TUNED_ON_S)
-"""The recordings that the levels of eagerness were chosen on."""
 COPIES: Final = frozenset({"austen", "gaskell_noise", "lj_five"})
-"""Other recordings of the same speech."""
+"""Other recordings of the speech that the levels of eagerness were chosen on."""
 PAUSES_MS: Final = (200, 544, 800, 1200, 2000)
 
 
@@ -93,8 +92,11 @@ def main() -> None:
     parser.add_argument("folder", help="recorded speech with a manifest.json")
     parser.add_argument("--tuning", action="store_true", help="the recordings that the levels were chosen on")
     arguments = parser.parse_args()
+    clips = [clip for clip in clips_or_exit(arguments.folder) if wanted(clip, is_tuning=arguments.tuning)]
+    if not clips:
+        which = "was chosen on" if arguments.tuning else "was not chosen on"
+        sys.exit(f"{arguments.folder} has no recording that a level {which}.")
     engine = load(threads=1)
-    clips = [clip for clip in load_clips(arguments.folder) if wanted(clip, is_tuning=arguments.tuning)]
     material = [lengthened(clip, engine) for clip in clips]
     print("recordings:", " ".join(clip.id for clip in clips))
     vad, clock = SileroVad(), AtOnce()
@@ -113,12 +115,12 @@ def main() -> None:
         for group, found in counts.items():
             if found.sentences:
                 print(f"{name:16} {group:6} {found.line()}")
-    p50, p90 = np.quantile(clock.took_ms, [0.5, 0.9])
+    p50, p90 = np.quantile(clock.took_ms or [np.nan], [0.5, 0.9])
     print(f"the model takes {p50:.0f} ms of one core (p50), {p90:.0f} (p90)")
 
 
 def wanted(clip: Clip, *, is_tuning: bool) -> bool:
-    return clip.id in TUNED_ON if is_tuning else clip.id not in TUNED_ON | COPIES
+    return clip.is_tuned_on if is_tuning else not clip.is_tuned_on and clip.id not in COPIES
 
 
 if __name__ == "__main__":

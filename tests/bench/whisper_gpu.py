@@ -7,6 +7,7 @@ shape runs on the CPU, to see that the command works.
 """
 
 import argparse
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from typing import Final
 import numpy as np
 
 from shared.config.sections import ModelSettings
+from shared.errors import StartupError
 from shared.events import SAMPLE_RATE_HZ
 from shared.gpus import memory_bytes
 from tests.bench.figures import Figure, keep, machine, percentile, show
@@ -26,7 +28,7 @@ from worker.engines.whisper.decoder import WhisperDecoder
 from worker.engines.whisper.jobs import Job
 from worker.engines.whisper.loading import GPU_SETTINGS
 from worker.engines.whisper.pace import PASS_TOKENS, WINDOW_S
-from worker.engines.whisper.placement import Placement, asked_compute_type, auto_compute_type, device
+from worker.engines.whisper.placement import COMPUTE_TYPES, Placement, asked_compute_type, auto_compute_type, device
 from worker.engines.whisper.sizes import SIZES
 
 RESULT: Final = Path("build/bench-whisper-gpu.json")
@@ -146,14 +148,17 @@ def main() -> None:
         "--threads", type=int, default=MAX_AUTO_THREADS, help="spectrograms that are computed at a time"
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, …")
-    parser.add_argument("--compute-type", default="auto")
+    parser.add_argument("--compute-type", choices=["auto", *COMPUTE_TYPES], default="auto")
     parser.add_argument("--tokens", type=int, default=PASS_TOKENS, help="tokens that a window has")
     parser.add_argument("--steps", type=int, default=30, help="steps measured for each number of sessions")
     parser.add_argument("--max-sessions", type=int, default=256)
     parser.add_argument("--result", type=Path, default=RESULT, help="file that the figures are written to")
     arguments = parser.parse_args()
     print(machine())
-    figures = measure(arguments)
+    try:
+        figures = measure(arguments)
+    except StartupError as error:
+        sys.exit(str(error))
     print("\n".join(show(figure) for figure in figures))
     keep(figures, arguments.result)
     print(f"written to {arguments.result}")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.bench.clips import TUNED_ON_S, Group, SpeechFolderError, load_clips
+from tests.bench.clips import TUNED_ON_S, Group, SpeechFolderError, load_clips, shortest_untuned
 
 
 def folder_with(folder: Path, *clips: dict[str, object], rate_hz: int = 16_000) -> str:
@@ -61,3 +61,20 @@ def test_damaged_folder_is_explained(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("{}")
     with pytest.raises(SpeechFolderError, match="cannot be read"):
         load_clips(folder)
+
+
+def test_folder_without_clips_or_audio_is_explained(tmp_path: Path) -> None:
+    with pytest.raises(SpeechFolderError, match="names no clips"):
+        load_clips(folder_with(tmp_path))
+    folder = folder_with(tmp_path, {"id": "a"}, {"id": "b"})
+    for rate_hz in (8_000, 16_000):
+        soundfile.write(tmp_path / "b.flac", np.zeros(0, np.float32), rate_hz, format="WAV")
+        with pytest.raises(SpeechFolderError, match="names 'b', which has no audio"):
+            load_clips(folder)
+
+
+def test_shortest_clips_that_no_setting_was_chosen_on_fit_into_the_time(tmp_path: Path) -> None:
+    tuned = {"id": "jfk", "seconds": TUNED_ON_S["jfk"]}
+    others = [{"id": name, "seconds": seconds} for name, seconds in (("a", 9.0), ("b", 5.0), ("c", 3.0))]
+    clips = load_clips(folder_with(tmp_path, tuned, *others, {"id": "d", "language": "fr"}))
+    assert [clip.id for clip in shortest_untuned(clips, 10)] == ["c", "b"]
