@@ -5,6 +5,7 @@ last viewer has read it. All processes, and these clients, share the machine.
 """
 
 import asyncio
+import contextlib
 import multiprocessing
 import multiprocessing.connection
 import re
@@ -26,6 +27,8 @@ VIEWERS = 1000
 SECONDS = 20.0
 ARRIVE_S = 0.05
 """Between each ten of them."""
+PATIENCE_S = 10.0
+"""For the last events of the session to reach all of them."""
 _EVENT = re.compile(rb'"type":"(partial|final)","session_id":"[^"]+","seq":(\d+)')
 
 
@@ -35,6 +38,8 @@ class BareViewer(asyncio.Protocol):
     def __init__(self, request: bytes, arrivals: dict[int, list[float]]) -> None:
         self._request = request
         self._arrivals = arrivals
+        self._begun = b""
+        """The part of an event that has been read so far."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -43,7 +48,9 @@ class BareViewer(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         now_s = time.monotonic()
-        for _, seq in _EVENT.findall(data):
+        whole, end, begun = (self._begun + data).rpartition(b"\n\n")
+        self._begun = begun
+        for _, seq in _EVENT.findall(whole + end):
             self._arrivals[int(seq)].append(now_s)
 
 
@@ -84,6 +91,10 @@ async def watch(stack: Stack) -> tuple[list[float], float, float]:
         ours.send(None)
         published: dict[int, float] = await asyncio.to_thread(ours.recv)
         noting.join()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_S):
+                while any(len(arrivals[seq]) < VIEWERS for seq in published):  # noqa: ASYNC110 -- viewers do not tell
+                    await asyncio.sleep(ARRIVE_S)
         for transport in transports:
             transport.abort()
     whole = {seq: times for seq, times in arrivals.items() if len(times) == VIEWERS and seq in published}
@@ -123,6 +134,6 @@ def measure(stack: Stack) -> list[Figure]:
     return [
         Figure(f"{name}, to the last, p50", percentile(latencies_ms, 0.5), "ms"),
         Figure(f"{name}, to the last, p99", percentile(latencies_ms, 0.99), "ms", 150),
-        Figure("… events that all of them had", 100 * whole, "%"),
+        Figure("… events that all of them had", 100 * whole, "%", 100, wants_more=True),
         Figure("… CPU of the service, % of a core", 100 * cpu, "%"),
     ]
