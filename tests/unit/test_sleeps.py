@@ -22,6 +22,7 @@ MEANT: Final = {
     "unit/frontend/connections/test_delivery.py": (1, "on a virtual clock"),
     "unit/frontend/decoding/test_live.py": (2, "on a virtual clock"),
     "unit/frontend/monitoring/test_status.py": (1, "on a virtual clock"),
+    "unit/frontend/sessions/test_disk_rewriting.py": (6, "on a virtual clock"),
     "unit/frontend/sessions/test_gateway.py": (2, "on a virtual clock"),
     "unit/frontend/sessions/test_session.py": (1, "on a virtual clock"),
     "unit/shared/test_event_loop_delay.py": (2, "on a virtual clock"),
