@@ -7,6 +7,7 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
+from shared.bus import keys
 from shared.bus.lua.sessions import FENCED, Scripts
 from shared.bus.ownership import write
 from shared.errors import IdleTimeoutError
@@ -17,9 +18,8 @@ from worker.engines.base import SpeechStarted
 from worker.event_writer import EventWriter, RecentWrites
 from worker.session import WorkerSession
 
-FIRST_SEQ = 4
-"""Place of the number of the first event among the arguments of `write`; events begin at `EVENTS`."""
-EVENTS = 15
+FIRST_SEQ, KEPT, EVENTS = 4, 11, 15
+"""Places among the arguments of `write`: the number of the first event, how long they are kept, and the first event."""
 
 
 class Worker:
@@ -138,9 +138,10 @@ async def test_events_are_written_again_with_the_same_numbers_until_redis_is_bac
         await asyncio.sleep(0)
     assert len(session.outbox) == 2, "what Redis has not confirmed is kept"
     worker.redis.fault = None
-    worker.end(session)
-    await worker.until_left()
-    assert worker.written("s1") == [(1, 3)]
+    async with asyncio.timeout(10):
+        while session.outbox:  # noqa: ASYNC110 -- a turn of the loop costs nothing
+            await asyncio.sleep(0)
+    assert worker.written("s1") == [(1, 2)]
 
 
 async def test_redis_that_has_restarted_gets_the_script_again(worker: Worker) -> None:
@@ -157,6 +158,21 @@ async def test_session_of_another_owner_is_dropped(worker: Worker) -> None:
     await worker.until_left()
     assert (worker.fenced, worker.ended) == (["s1"], [])
     assert len(session.outbox) == 2
+
+
+async def test_former_owner_that_ends_a_session_frees_no_slot(worker: Worker) -> None:
+    worker.redis.replies["s1"] = FENCED
+    worker.end(claimed())
+    await worker.until_left()
+    assert (worker.fenced, worker.redis.released) == (["s1"], [])
+
+
+async def test_cancelled_session_is_kept_for_seconds() -> None:
+    cancelled, failed = claimed(), claimed()
+    cancelled.cancel()
+    failed.fail(IdleTimeoutError(1))
+    kept_s = [one.pending().call(3600)[1][KEPT] for one in (cancelled, failed)]
+    assert kept_s == [keys.CANCELLED_TTL_S, 3600]
 
 
 async def test_refused_write_is_repeated_and_holds_up_no_other(worker: Worker) -> None:

@@ -8,6 +8,7 @@ from shared.bus import keys
 from shared.bus.lua.sessions import FENCED, Scripts
 from shared.bus.states import SessionState
 from shared.config.sections import SessionSettings
+from shared.errors import IdleTimeoutError
 from tests.unit.redis_in_memory import Clock, answered, script_named
 from tests.unit.worker.claimed_sessions import ScriptCalls, claimed
 from worker.event_writer import EventWriter
@@ -104,11 +105,20 @@ async def test_client_that_goes_while_the_lease_is_renewed_is_reported_next(work
 
 
 async def test_finished_session_waits_for_no_client(worker: Worker) -> None:
-    session = worker.claim("s1")
-    session.finish()
-    session.detach(worker.clock.now_s)
-    assert await worker.pass_s(1.0) == ["s1"]
-    assert worker.redis.gone_ms["s1"] == ""
+    for session_id, finish in (("s1", WorkerSession.finish), ("s2", WorkerSession.give_way)):
+        session = worker.claim(session_id)
+        finish(session)
+        session.detach(worker.clock.now_s)
+    assert await worker.pass_s(1.0) == ["s1", "s2"]
+    assert worker.redis.gone_ms == {"s1": "", "s2": ""}
+
+
+async def test_slots_of_a_session_that_ends_are_not_renewed(worker: Worker) -> None:
+    """It gives them back: a renewal that comes later would take them again."""
+    worker.claim("s1").fail(IdleTimeoutError(1))
+    worker.claim("s2")
+    assert await worker.pass_s(0.1) == ["s1", "s2"]
+    assert worker.redis.gone_ms == {"s2": ""}
 
 
 async def test_session_of_another_owner_is_dropped(worker: Worker) -> None:

@@ -1,5 +1,6 @@
 """Which sessions a frontend looks up, dispatches again and gives up, on a clock of its own."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from shared.celery_config import Queue
 from shared.config.settings import Settings
 from shared.session_options import SessionOptions
 from tests.unit.frontend.sessions.held_sessions import Held
-from tests.unit.redis_in_memory import Clock, answered, script_named
+from tests.unit.redis_in_memory import Clock, answered, log_range, script_named
 
 GIVE_UP_S = 10.0
 
@@ -27,6 +28,8 @@ class Frontend:
     def __init__(self) -> None:
         self.clock = Clock()
         self.hashes: dict[str, dict[str, str]] = {}
+        self.log: list[bytes] = []
+        """The events of a session."""
         self.lookups = 0
         self.is_reachable = True
         self.dispatched: list[str] = []
@@ -59,6 +62,8 @@ class Frontend:
     def _answer(self, command: str, *words: str) -> Any:
         if not self.is_reachable:
             raise RedisConnectionError("gone")
+        if command == "XRANGE":
+            return log_range(self.log, *words[1:])
         assert (command, script_named(words[0])) == ("EVALSHA", "look")
         self.lookups += 1
         held = self.hashes.get(words[2], {})
@@ -91,6 +96,14 @@ async def test_quiet_session_with_an_owner_is_looked_up_and_left_alone(frontend:
     frontend.hold("s2", state="offered")
     await frontend.pass_s(QUIET_S + 0.1)
     assert (frontend.lookups, frontend.dispatched) == (2, [])
+
+
+async def test_event_that_was_lost_on_the_channel_is_read_from_the_log(frontend: Frontend) -> None:
+    frontend.log = [b'{"type":"partial","seq":1}']
+    held = frontend.hold("s1", state="live", seq="1")
+    await frontend.pass_s(QUIET_S + 0.1)
+    async with asyncio.timeout(10):
+        assert await held.next_event() == {"type": "partial", "seq": 1}
 
 
 async def test_session_that_waits_for_progress_is_looked_up_at_once(frontend: Frontend) -> None:

@@ -125,3 +125,23 @@ async def test_progress_is_an_event_after_those_before_it_if_the_options_ask() -
     bus.hear(session.id, 2 * SAMPLE_RATE_HZ)
     bus.say(session.id, "done", text="", duration=2.0)
     assert [event.type async for event in events] == ["done"]
+
+
+@clocked
+async def test_an_end_with_an_old_number_ends_the_audio() -> None:
+    """A session without an end would wait for it in vain."""
+    bus = MemoryBus()
+    session = await opened(bus)
+    await session.commit(number=5)
+    await session.commit(number=5)
+    await session.finish(number=5)
+    assert bus.held[session.id].controls == ["commit", "end"]
+
+
+@clocked
+async def test_new_options_change_no_webhook() -> None:
+    bus = MemoryBus()
+    session = await opened(bus)
+    await session.configure(SessionOptions(webhook="https://example.org", webhook_events=("final",)))
+    assert (session.options.webhook, session.options.webhook_events) == (None, None)
+    assert bus.held[session.id].controls == ["configure"]

@@ -89,6 +89,7 @@ async def test_slow_follower_holds_few_events_and_misses_none(log: Log) -> None:
     for event in log.write(count):
         follower.push(event)
     assert await taken(follower, count) == list(range(1, count + 1))
+    assert log.reads, "those that it did not hold"
 
 
 async def test_lost_redis_is_waited_for(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,6 +105,7 @@ async def test_first_reason_to_end_is_the_one_that_is_told(log: Log) -> None:
     follower = log.follower()
     follower.push(b'{"type":"partial","seq":1}')
     follower.end_with({"type": "error", "code": "unauthorized"})
+    follower.end_with({"type": "error", "code": "session_resumed"})
     follower.push(b'{"type":"error","seq":2,"code":"session_expired"}')
     told = [event.wire async for event in follower]
     assert told == [{"type": "partial", "seq": 1}, {"type": "error", "code": "unauthorized", "seq": 2}]
