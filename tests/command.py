@@ -59,7 +59,7 @@ def run_on_terminal(stack: Stack, *arguments: str | Path) -> tuple[int, str]:
                 shown += os.read(leader, 65536)
             except OSError:  # the other end is closed: the command has ended
                 break
-        return process.wait(10), shown.decode()
+        return process.wait(limit_s(10)), shown.decode()
     finally:
         process.kill()
         process.wait()

@@ -33,6 +33,7 @@ from tests.integration.native_clients import (
     until,
 )
 from tests.integration.owners import admitted, claim, renew
+from tests.limits import limit_s
 from tests.stack import Stack
 
 pytestmark = pytest.mark.redis_server
@@ -107,7 +108,7 @@ async def test_leaving_the_queue_delays_no_other_request(gateway: Gateway) -> No
     await asyncio.sleep(0.15)
     await end_all([leaving])
     await held.cancel()
-    session = await asyncio.wait_for(staying, 5)
+    session = await asyncio.wait_for(staying, limit_s(5))
     await session.cancel()
 
 

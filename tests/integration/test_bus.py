@@ -20,6 +20,7 @@ from shared.config.settings import Settings
 from tests.integration.owners import admitted, claim, settled, write
 from tests.integration.viewers import subscribers
 from tests.integration.workers import Link
+from tests.limits import limit_s
 from tests.stack import Stack
 
 pytestmark = pytest.mark.redis_server
@@ -155,7 +156,7 @@ async def test_session_that_is_followed_while_the_subscription_is_being_opened(s
         for _ in range(20):
             await client.ping()
         first.set()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(limit_s(10)):
             follower = await following
             await write(redis, owner, 1, "one")
             assert (await anext(aiter(follower))).wire["text"] == "one"

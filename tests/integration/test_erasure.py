@@ -16,6 +16,7 @@ from shared.session_options import SessionOptions
 from shared.webhooks.webhook import Webhook
 from tests.integration.disk import is_on_disk, until_gone, without_compression
 from tests.integration.workers import Fleet, admitted_are, assert_whole, events_of, redis_alone, until
+from tests.limits import limit_s
 from tests.stack import Stack
 
 RETENTION_S = 1
@@ -46,7 +47,7 @@ async def speak_up(session: Session) -> None:
 
 async def last_event(viewer: Follower) -> str:
     """The code of the error that a session ends with."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(limit_s(10)):
         async for event in viewer:
             if event.type == "error":
                 return str(event.wire["code"])

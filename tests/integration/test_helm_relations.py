@@ -19,6 +19,7 @@ from shared.errors import StartupError
 from shared.outgoing.addresses import PORTS as PORTS_OF_URLS
 from tests.helm.chart import EXISTING, RELEASE, SETS, VALUES, Manifest, helm, rendering
 from tests.image.build import configuration
+from tests.limits import limit_s
 from tests.stack import PROJECT, Stack
 
 PORTS: Final = {
@@ -343,7 +344,7 @@ def test_commands_of_probes_check_the_process_itself(name: str) -> None:
 
 
 def _status(url: str, path: str, headers: dict[str, str]) -> int:
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=limit_s(10))
     try:
         connection.request("GET", path, headers=headers)
         return connection.getresponse().status

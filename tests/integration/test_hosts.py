@@ -10,6 +10,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from tests.integration.native_clients import ask, open_client
+from tests.limits import limit_s
 from tests.stack import Stack
 
 EVIL = "evil.example:8000"
@@ -17,7 +18,7 @@ PAGES = ("/", "/config.json", "/captions", "/v1/models", "/openapi.json", "/v1/s
 
 
 def got(url: str, path: str, **headers: str) -> tuple[int, str]:
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=5)
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=limit_s(5))
     try:
         connection.request("GET", path, headers=headers)
         response = connection.getresponse()

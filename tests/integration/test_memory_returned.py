@@ -15,6 +15,7 @@ from frontend import tcp, web, websocket
 from frontend.servers import direct_writes as wire
 from shared.config.settings import Settings
 from tests.chaos.large import ENDS, Large
+from tests.limits import limit_s
 from tests.stack import Stack, free_ports, listens
 
 REQUEST_BYTES = 2_000_000
@@ -81,7 +82,7 @@ async def gives_back(large: Large, door: str, end: str) -> bool:
         for _ in range(2):
             await large.ask(door, end)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(limit_s(10)):
                 while _kept_bytes(before) > KEPT_BYTES:  # noqa: ASYNC110 -- other tasks end meanwhile
                     await asyncio.sleep(0.05)
                 return True
@@ -104,7 +105,7 @@ async def test_a_connection_that_asks_for_nothing_is_closed(
         async with connect(f"ws://127.0.0.1:{port}/ws") as socket:
             for reader in (silent, slow):
                 with contextlib.suppress(ConnectionResetError):
-                    assert await asyncio.wait_for(reader.read(), 10) == b""
+                    assert await asyncio.wait_for(reader.read(), limit_s(10)) == b""
             await socket.send('{"type": "ping"}')
             assert "pong" in str(await socket.recv())
         silent_writer.close()

@@ -16,6 +16,7 @@ from shared.bus.ownership import Ending, Owner
 from shared.bus.registry import Registry
 from shared.bus.states import SessionState
 from tests.integration.owners import admitted, claim, erase, logged, offer, renew, settled, write
+from tests.limits import limit_s
 from tests.stack import Stack
 
 pytestmark = pytest.mark.redis_server
@@ -210,9 +211,9 @@ async def test_erased_session_leaves_nothing_that_was_said(redis: Redis) -> None
     await write(redis, owner, 1, "one", kind="f", committed=b'[1,"two"]')
     async with redis.pubsub() as viewer:
         await viewer.subscribe(keys.channel("s1"))
-        assert (await viewer.get_message(timeout=5))["type"] == "subscribe"
+        assert (await viewer.get_message(timeout=limit_s(5)))["type"] == "subscribe"
         assert await erase(redis) == b"w1"
-        told = orjson.loads((await viewer.get_message(timeout=5))["data"])
+        told = orjson.loads((await viewer.get_message(timeout=limit_s(5)))["data"])
     assert (told["type"], told["session_id"], told["seq"], told["code"]) == ("error", "s1", 2, "session_expired")
     assert not await redis.exists(keys.audio("s1"), keys.events("s1"), keys.finals("s1"))
     left = await redis.hgetall(keys.session("s1"))

@@ -11,6 +11,7 @@ import pytest
 from tests.certificates import Certificate
 from tests.integration.native_clients import WebSocketClient, ask, until
 from tests.integration.viewers import SECOND, Speaker, SseViewer, speaking
+from tests.limits import limit_s
 from tests.stack import PROJECT, Stack, free_ports, listens, wait_until
 
 PROXY = PROJECT / "compose/proxy"
@@ -71,7 +72,7 @@ def _running(command: list[str], folder: Path, port: int) -> Iterator[None]:
         yield
     finally:
         proxy.terminate()
-        proxy.wait(10)
+        proxy.wait(limit_s(10))
 
 
 @pytest.mark.parametrize("proxy", [nginx, caddy], ids=["nginx", "caddy"])

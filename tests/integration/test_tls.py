@@ -25,6 +25,7 @@ from frontend.servers.tls import probe_context
 from tests.certificates import Certificate
 from tests.command import run
 from tests.integration.native_clients import base64_of, tone, wav
+from tests.limits import limit_s
 from tests.stack import Stack, wait_until
 
 PORTS = ("websocket", "tcp", "web", "health")
@@ -36,7 +37,7 @@ def port_of(stack: Stack, name: str) -> int:
 
 
 def opened(stack: Stack, name: str, trust: ssl.SSLContext) -> ssl.SSLSocket:
-    bare = socket.create_connection(("127.0.0.1", port_of(stack, name)), timeout=10)
+    bare = socket.create_connection(("127.0.0.1", port_of(stack, name)), timeout=limit_s(10))
     return trust.wrap_socket(bare, server_hostname="localhost")
 
 
@@ -45,9 +46,9 @@ def asked(stack: Stack, name: str, path: str, trust: ssl.SSLContext | None) -> I
     """The answer to a GET; without `trust` over plain HTTP."""
     port = port_of(stack, name)
     if trust is None:
-        connection = http.client.HTTPConnection("localhost", port, timeout=10)
+        connection = http.client.HTTPConnection("localhost", port, timeout=limit_s(10))
     else:
-        connection = http.client.HTTPSConnection("localhost", port, context=trust, timeout=10)
+        connection = http.client.HTTPSConnection("localhost", port, context=trust, timeout=limit_s(10))
     with contextlib.closing(connection):
         connection.request("GET", path)
         with connection.getresponse() as response:
@@ -121,7 +122,7 @@ def test_tcp_client_that_closes_its_connection_has_left(tls_stack: Stack, certif
 def test_viewers_read_events_that_are_written_past_asgi(tls_stack: Stack, certificate: Certificate) -> None:
     with connect(f"wss://localhost:{port_of(tls_stack, 'websocket')}", ssl=certificate.trust) as speaker:
         speaker.send('{"type": "start", "partials": false}')
-        ready = json.loads(speaker.recv(timeout=10))
+        ready = json.loads(speaker.recv(timeout=limit_s(10)))
         path = f"/v1/sessions/{ready['session_id']}/events?token={ready['viewer_token']}"
         with (
             asked(tls_stack, "web", path, certificate.trust) as events,
@@ -177,7 +178,7 @@ def test_doctor_does_not_load_the_model_of_a_running_service(tls_stack: Stack) -
 
 def test_handshakes_that_fail_are_no_errors_of_ours(tls_stack: Stack) -> None:
     for name in PORTS:
-        with socket.create_connection(("127.0.0.1", port_of(tls_stack, name)), timeout=10) as plain:
+        with socket.create_connection(("127.0.0.1", port_of(tls_stack, name)), timeout=limit_s(10)) as plain:
             plain.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
             plain.shutdown(socket.SHUT_WR)
             while plain.recv(1000):

@@ -131,7 +131,7 @@ async def test_one_shot_waits_for_a_slot(gateway: Gateway, start_worker: Callabl
     waiting = asyncio.create_task(gateway.open(SessionOptions(), queue="batch"))
     await asyncio.sleep(0)
     await held[0].cancel()
-    session = await asyncio.wait_for(waiting, 10)
+    session = await asyncio.wait_for(waiting, limit_s(10))
     for open_session in (held[1], session):
         await open_session.cancel()
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.limits import limit_s
 from voxtral_client.outbox import KEEP_S, PIECE_BYTES, AudioForgottenError, Control, Outbox
 
 SECOND_BYTES = 32_000
@@ -124,7 +125,7 @@ async def test_put_waits_for_room_and_continues_when_audio_is_confirmed() -> Non
     await asyncio.sleep(0)
     assert not putting.done(), "half of it is still kept"
     outbox.confirm(16_000 * 17)
-    await asyncio.wait_for(putting, 1)
+    await asyncio.wait_for(putting, limit_s(1))
     assert outbox.kept_bytes <= KEEP_S * SECOND_BYTES + PIECE_BYTES
 
 
@@ -133,7 +134,7 @@ async def test_closing_releases_waiting_callers() -> None:
     putting = asyncio.create_task(outbox.put(bytes(40 * SECOND_BYTES)))
     await asyncio.sleep(0)
     outbox.close()
-    await asyncio.wait_for(putting, 1)
+    await asyncio.wait_for(putting, limit_s(1))
     assert outbox.kept_bytes == 0
 
 
