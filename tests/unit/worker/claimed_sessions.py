@@ -46,6 +46,8 @@ class ScriptCalls:
         self.is_loaded = True
         self.fault: Exception | None = None
         """Raised by each command."""
+        self.keep_fault: Exception | None = None
+        """Raised by each renewal of slots."""
 
     def __call__(self, command: str, *words: str) -> Any:
         if self.fault is not None:
@@ -61,6 +63,8 @@ class ScriptCalls:
         count = int(words[1])
         match script_named(words[0]):
             case "keep":
+                if self.keep_fault is not None:
+                    raise self.keep_fault
                 self.gone_ms |= dict(zip(words[4 + count :: 3], words[5 + count :: 3], strict=True))
                 return None
             case "release":

@@ -14,7 +14,7 @@ from shared.errors import IdleTimeoutError
 from tests.unit.redis_in_memory import answered
 from tests.unit.worker.claimed_sessions import ScriptCalls, claimed
 from worker import event_writer
-from worker.engines.base import SpeechStarted
+from worker.engines.base import Final, SpeechStarted
 from worker.event_writer import EventWriter, RecentWrites
 from worker.session import WorkerSession
 
@@ -165,6 +165,16 @@ async def test_former_owner_that_ends_a_session_frees_no_slot(worker: Worker) ->
     worker.end(claimed())
     await worker.until_left()
     assert (worker.fenced, worker.redis.released) == (["s1"], [])
+
+
+async def test_replicas_must_have_finals_and_ends() -> None:
+    session = claimed()
+    assert not session.pending().is_lasting
+    session.take(Final(0, "Hello.", 0, 1600, 1600, 1600, (), "en", 5.0), 0, 0)
+    assert session.pending().is_lasting
+    failed = claimed()
+    failed.fail(IdleTimeoutError(1))
+    assert failed.pending().is_lasting
 
 
 async def test_cancelled_session_is_kept_for_seconds() -> None:

@@ -113,6 +113,16 @@ async def test_finished_session_waits_for_no_client(worker: Worker) -> None:
     assert worker.redis.gone_ms == {"s1": "", "s2": ""}
 
 
+async def test_slots_that_could_not_be_renewed_are_renewed_next(worker: Worker) -> None:
+    worker.claim("s1")
+    worker.redis.keep_fault = RedisConnectionError("gone")
+    assert await worker.pass_s(0.1) == ["s1"]
+    assert worker.redis.gone_ms == {}
+    worker.redis.keep_fault = None
+    assert await worker.pass_s(0.1) == []
+    assert worker.redis.gone_ms == {"s1": ""}
+
+
 async def test_slots_of_a_session_that_ends_are_not_renewed(worker: Worker) -> None:
     """It gives them back: a renewal that comes later would take them again."""
     worker.claim("s1").fail(IdleTimeoutError(1))

@@ -1,6 +1,7 @@
 """A session as a frontend holds it, on a transport in memory."""
 
-from typing import Any
+import asyncio
+from typing import Any, Final
 
 from redis.asyncio import Redis
 
@@ -17,6 +18,9 @@ from shared.metrics.metrics import Metrics
 from shared.session_options import SessionOptions
 from shared.tasks import BackgroundTasks
 from tests.unit.redis_in_memory import Clock
+
+PATIENCE_S: Final = 10.0
+"""For events that are there already."""
 
 
 class Indifferent:
@@ -60,7 +64,9 @@ class Held:
 
     async def last_event(self) -> dict[str, Any]:
         """The event that ends the session."""
-        return [event.wire async for event in self.session.events()][-1]
+        async with asyncio.timeout(PATIENCE_S):
+            return [event.wire async for event in self.session.events()][-1]
 
     async def next_event(self) -> dict[str, Any]:
-        return (await anext(self.session.events())).wire
+        async with asyncio.timeout(PATIENCE_S):
+            return (await anext(self.session.events())).wire
