@@ -1,5 +1,6 @@
 """The load of a worker. Pure: the caller passes in the time."""
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from typing import Final
@@ -37,11 +38,12 @@ class Load:
             self._passes.popleft()
         load = 0.0
         if self._frame_ms and len(self._passes) >= MIN_PASSES:
-            load = self._p99_ms() / self._frame_ms
+            load = nearest_rank(sorted(pass_ms for _, pass_ms in self._passes), 0.99) / self._frame_ms
         self._overloaded = load > (RELIEVED if self._overloaded else FULL)
         return round(load, 3), self._overloaded
 
-    def _p99_ms(self) -> float:
-        """Nearest-rank percentile."""
-        ordered = sorted(pass_ms for _, pass_ms in self._passes)
-        return ordered[int(len(ordered) * 0.99)]
+
+def nearest_rank(ordered: Sequence[float], quantile: float) -> float:
+    """The smallest of the values that so many of them, as a share, do not exceed. There must be some."""
+    rank = math.ceil(len(ordered) * quantile - 1e-9)  # a product such as 100 * 0.07 is slightly more than 7
+    return ordered[max(0, rank - 1)]

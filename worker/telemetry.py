@@ -11,7 +11,7 @@ from shared.metrics.metrics import Histogram, Metrics
 from worker.engine_thread import StepReport
 from worker.engines.base import Final as FinalText
 from worker.engines.base import Output, Partial
-from worker.load import Load
+from worker.load import Load, nearest_rank
 from worker.session import WorkerSession
 
 WINDOW_S: Final = 60.0
@@ -119,6 +119,6 @@ def _observe_since(histogram: Histogram, arrived_ms: float | None, now_ms: float
 
 
 def percentiles(values: Sequence[float]) -> Percentiles:
-    """Nearest-rank percentiles of at least one value."""
+    """Of at least one value."""
     ordered = sorted(values)
-    return Percentiles(*(round(ordered[min(len(ordered) - 1, int(len(ordered) * q))], 2) for q in (0.5, 0.95, 0.99)))
+    return Percentiles(*(round(nearest_rank(ordered, quantile), 2) for quantile in (0.5, 0.95, 0.99)))

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from worker.load import nearest_rank
+
 
 @dataclass(frozen=True, slots=True)
 class Figure:
@@ -27,10 +29,7 @@ class Figure:
 
 def percentile(values: Sequence[float], quantile: float) -> float:
     """Nearest-rank percentile; NaN if there are no values."""
-    ordered = sorted(values)
-    if not ordered:
-        return float("nan")
-    return ordered[min(len(ordered) - 1, int(len(ordered) * quantile))]
+    return nearest_rank(sorted(values), quantile) if values else float("nan")
 
 
 def machine() -> str:

@@ -16,7 +16,7 @@ from tests.unit.reports import report
 from worker.engine_thread import EngineThread, Feed, Open, StepReport
 from worker.engines.base import PassTime
 from worker.engines.echo import EchoEngine
-from worker.load import MIN_PASSES, WINDOW_S, Load
+from worker.load import MIN_PASSES, WINDOW_S, Load, nearest_rank
 from worker.telemetry import Telemetry
 
 FRAME_MS = 80.0
@@ -27,14 +27,20 @@ def measured(load: Load, passes_ms: Sequence[float], at_s: float) -> tuple[float
     return load.measure(at_s)
 
 
+def test_percentiles_are_the_nearest_rank() -> None:
+    hundred = range(1, 101)
+    assert [nearest_rank(hundred, one) for one in (0.0, 0.07, 0.5, 0.95, 0.99, 1.0)] == [1, 7, 50, 95, 99, 100]
+    assert [nearest_rank([1, 2, 3][:count], 0.5) for count in (1, 2, 3)] == [1, 1, 2]
+
+
 def test_load_is_that_of_the_longest_passes_of_the_last_seconds() -> None:
     load = Load(FRAME_MS)
-    assert measured(load, [20.0] * 99 + [60.0], 0) == (0.75, False)
+    assert measured(load, [20.0] * 98 + [60.0] * 2, 0) == (0.75, False)
     assert measured(load, [], WINDOW_S + 0.1) == (0.0, False)
 
 
 def test_one_long_pass_among_many_overloads_no_worker() -> None:
-    assert measured(Load(FRAME_MS), [20.0] * 124 + [500.0], 0) == (0.25, False)
+    assert measured(Load(FRAME_MS), [20.0] * 99 + [500.0], 0) == (0.25, False)
 
 
 def test_worker_takes_sessions_again_when_its_load_is_well_below_the_limit() -> None:
