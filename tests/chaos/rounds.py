@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import random
 import time
 from collections.abc import Sequence
@@ -38,8 +39,8 @@ class Outcome:
     words: int = 0
     words_lost: int = 0
     words_doubled: int = 0
-    recovery_s: list[float] = field(default_factory=list)
-    """From each fault to the next event, of every session that was speaking."""
+    silences_s: list[float] = field(default_factory=list)
+    """For each fault, the longest time without an event of any session while it lasted."""
     complaints: list[str] = field(default_factory=list)
     """Errors as sentences. Empty if there are none."""
 
@@ -62,15 +63,15 @@ async def run_round(
             asyncio.create_task(_speak_and_judge(speaker, outcome, redis), name=speaker.name) for speaker in speakers
         ]
         await until(_all_started(speakers, speaking), "all sessions have begun", START_TIMEOUT_S)
-        injected_s = await _inject(Scene(cluster, wires, speakers, random.Random(seed)), fault_names)
+        spans_s = await _inject(Scene(cluster, wires, speakers, random.Random(seed)), fault_names)
         async with asyncio.timeout(limit_s(SPEAK_TIMEOUT_S)):
             ended = await asyncio.gather(*speaking, return_exceptions=True)
     for speaker, result in zip(speakers, ended, strict=True):
         if isinstance(result, BaseException):
             outcome.complaints.append(f"session {speaker.name}: {type(result).__name__}: {result}")
     _count_words(outcome, speakers, undisturbed)
-    gaps_s = [_gap_s(speaker, at_s) for at_s in injected_s for speaker in speakers]
-    outcome.recovery_s = [gap_s for gap_s in gaps_s if gap_s is not None]
+    heard_at_s = [speaker.heard_at_s for speaker in speakers]
+    outcome.silences_s = [max(longest_silence_s(times_s, *span_s) for times_s in heard_at_s) for span_s in spans_s]
     return outcome
 
 
@@ -90,15 +91,16 @@ async def _is_clean(redis: Any) -> bool:
     return not await leftovers(redis)
 
 
-async def _inject(scene: Scene, names: Sequence[str]) -> list[float]:
-    """When each fault began (monotonic clock)."""
-    injected_s = []
+async def _inject(scene: Scene, names: Sequence[str]) -> list[tuple[float, float]]:
+    """When each fault began and ended (monotonic clock)."""
+    spans_s = []
     for name in names:
         await asyncio.sleep(scene.random.uniform(1, 3))
-        injected_s.append(time.monotonic())
+        began_s = time.monotonic()
         async with asyncio.timeout(limit_s(FAULT_TIMEOUT_S)):
             await FAULTS[name](scene)
-    return injected_s
+        spans_s.append((began_s, time.monotonic()))
+    return spans_s
 
 
 def _all_started(speakers: Sequence[Speaker], speaking: Sequence["asyncio.Task[None]"]) -> Any:
@@ -131,9 +133,10 @@ def _count_words(outcome: Outcome, speakers: Sequence[Speaker], undisturbed: Seq
             outcome.complaints.append(f"session {speaker.name}: {speaker.out_of_order} events out of order")
 
 
-def _gap_s(speaker: Speaker, at_s: float) -> float | None:
-    """Seconds from a moment to the session's next event; None if it had ended."""
-    return next((heard_s - at_s for heard_s in speaker.heard_at_s if heard_s >= at_s), None)
+def longest_silence_s(heard_at_s: Sequence[float], began_s: float, ended_s: float) -> float:
+    """The longest time between two events of a session that lies, at least partly, between two moments."""
+    gaps = itertools.pairwise(heard_at_s)
+    return max((later - earlier for earlier, later in gaps if earlier < ended_s and later > began_s), default=0.0)
 
 
 async def _speak_and_judge(speaker: Speaker, outcome: Outcome, redis: Redis) -> None:
