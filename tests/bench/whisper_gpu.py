@@ -118,7 +118,7 @@ def measure(arguments: argparse.Namespace) -> list[Figure]:
     else:
         print("No CUDA device: a tiny shape on the CPU, to check that the command works; the figures are meaningless.")
     with tempfile.TemporaryDirectory() as folder:
-        directory = build_whisper(Path(folder), shape, half=placement.on_gpu)
+        directory = build_whisper(Path(folder), shape, half=placement.on_gpu, only_text=True)
         started_s = time.perf_counter()
         decoder = WhisperDecoder(directory, placement)
         print(f"loaded in {time.perf_counter() - started_s:.1f} s; {arguments.tokens} tokens a window")

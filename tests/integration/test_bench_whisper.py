@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.bench.whisper_gpu import Steps, most_sessions
+from tests.bench.whisper_gpu import Steps, jobs, most_sessions
 from tests.forking import captured
 from tests.stack import PROJECT
-from tests.tiny.whisper import Weights
+from tests.tiny.whisper import LARGE_V3, Weights, build_whisper
+from worker.engines.whisper.decoder import WhisperDecoder
+from worker.engines.whisper.placement import Placement
 
 
 def test_command_runs_without_a_gpu(tmp_path: Path) -> None:
@@ -19,6 +21,13 @@ def test_command_runs_without_a_gpu(tmp_path: Path) -> None:
     assert [row[0] for row in rows if len(row) == 5 and row[0].isdigit()] == ["1", "2"]
     assert b"sessions with a partial every 160 ms" in answer.stdout
     assert (tmp_path / "figures.json").is_file()
+
+
+def test_every_token_of_a_window_is_kept(tmp_path: Path) -> None:
+    """A random time stamp would cut the text, and leave few words to find the times of."""
+    decoder = WhisperDecoder(build_whisper(tmp_path, LARGE_V3, only_text=True), Placement("cpu", "int8", threads=1))
+    heard = decoder.run(jobs(2, tokens=24))
+    assert [sum(len(word.tokens) for word in one.words) for one in heard] == [24, 24]
 
 
 def test_most_sessions_lie_between_the_measured_counts() -> None:

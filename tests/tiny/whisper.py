@@ -94,11 +94,13 @@ def build_whisper(
     *,
     alignment_heads: bool = True,
     half: bool = False,
+    only_text: bool = False,
     quantization: str | None = None,
 ) -> Path:
     """A model that `WhisperDecoder` loads; it says random words.
 
     `half`: weights in float16, else in float32, or as `quantization` of CTranslate2's converters says.
+    `only_text`: it says no special tokens. Random time stamps end its text early, and nothing else does.
     """
     directory.mkdir(parents=True, exist_ok=True)
     tokenizer = _tokenizer(shape.vocabulary)
@@ -109,7 +111,7 @@ def build_whisper(
     names = {token: index for index, token in enumerate(tokens)}
     if shape.vocabulary >= MULTILINGUAL_TOKENS:
         spec.config.lang_ids = [*range(names["<|en|>"], names["<|translate|>"])]
-    spec.config.suppress_ids = []
+    spec.config.suppress_ids = [index for token, index in names.items() if only_text and token.startswith("<|")]
     spec.config.suppress_ids_begin = [names[END]]
     spec.config.alignment_heads = [(shape.decoder_layers - 1, 0)] if alignment_heads else None
     spec.validate()
