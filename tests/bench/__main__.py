@@ -48,7 +48,7 @@ def main() -> None:
         for figure in _measured(name, arguments):
             figures.append(figure)
             print(show(figure), flush=True)
-    keep(figures, RESULT)
+        keep(figures, RESULT)  # a later section may fail
     missed = sum(not figure.met for figure in figures)
     print(f"{len(figures)} figures, {missed} missed; written to {RESULT}")
 

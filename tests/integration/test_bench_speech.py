@@ -1,14 +1,17 @@
 """What the benches of speech rest on: word ends in long audio, streams on a virtual clock, the command itself."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import tests.bench.__main__ as bench
 from shared.events import SAMPLE_RATE_HZ
 from shared.session_options import SessionOptions
 from tests.bench.alignment import last_sound_samples, long_token_ends, token_ends
+from tests.bench.figures import Figure
 from tests.bench.scoring import normalised
 from tests.bench.screen import Script, measured
 from tests.bench.transcripts import transcribe_recording
@@ -111,3 +114,18 @@ def test_section_without_a_folder_is_skipped(tmp_path: Path) -> None:
     assert answer.returncode == 0, answer.stderr
     assert b"real-speech is skipped: SPEECH is not set" in answer.stdout
     assert json.loads((tmp_path / "build/bench.json").read_text())["figures"] == []
+
+
+def test_figures_are_kept_when_a_later_section_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> list[Figure]:
+        raise RuntimeError("out of luck")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["bench", "real-speech", "no-speech"])
+    sections = {"real-speech": lambda _: [Figure("words", 1.0, "")], "no-speech": fail}
+    monkeypatch.setattr(bench, "OF_ENGINE", sections)
+    monkeypatch.setattr(bench, "allow_open_files", lambda: None)
+    with pytest.raises(RuntimeError, match="out of luck"):
+        bench.main()
+    [kept] = json.loads((tmp_path / "build/bench.json").read_text())["figures"]
+    assert kept["name"] == "words"
