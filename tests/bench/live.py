@@ -7,6 +7,7 @@ same machine: client, frontends, Redis and worker.
 import asyncio
 import gc
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import numpy as np
@@ -96,12 +97,23 @@ async def _final_latency_ms(url: str, sentence: str) -> float:
 
 
 async def stream(url: str, pcm: NDArray[np.float32], *, language: str = "en", delay_s: float = 0.0) -> Screen:
-    """Speak in real time, as a microphone does: a chunk is sent when its last sample has been heard."""
+    """What a client shows that speaks in real time."""
     await asyncio.sleep(delay_s)
-    raw = (pcm * 32767).astype("<i2").tobytes()
     screen = Screen()
+    async for now_s, event in spoken(url, pcm, language=language):
+        if event["type"] in ("partial", "final"):
+            _see(screen, now_s, event)
+    return screen
+
+
+async def spoken(url: str, pcm: NDArray[np.float32], **options: object) -> AsyncIterator[tuple[float, dict[str, Any]]]:
+    """Speak in real time, as a microphone does: a chunk is sent when its last sample has been heard.
+
+    Yields every event up to `done`, with the seconds since the first sample. `options` are those of `start`.
+    """
+    raw = (pcm * 32767).astype("<i2").tobytes()
     async with connect(url, compression=None, max_size=None) as socket:
-        await socket.send(orjson.dumps({"type": "start", "language": language}).decode())
+        await socket.send(orjson.dumps({"type": "start"} | options).decode())
         ready = orjson.loads(await socket.recv())
         assert ready["type"] == "ready", ready
         began_s = time.perf_counter()
@@ -117,13 +129,11 @@ async def stream(url: str, pcm: NDArray[np.float32], *, language: str = "en", de
         speaking = asyncio.create_task(speak())
         async for message in socket:
             event = orjson.loads(message)
-            if event["type"] in ("partial", "final"):
-                _see(screen, time.perf_counter() - began_s, event)
-            if event["type"] in ("done", "error"):
-                assert event["type"] == "done", event
+            assert event["type"] != "error", event
+            yield time.perf_counter() - began_s, event
+            if event["type"] == "done":
                 break
         await speaking
-    return screen
 
 
 def _see(screen: Screen, now_s: float, event: dict[str, Any]) -> None:

@@ -8,16 +8,11 @@ import argparse
 import asyncio
 import os
 import sys
-import time
 from dataclasses import dataclass, field
-from typing import Any
-
-import orjson
-from websockets.asyncio.client import connect
 
 from tests.bench.clips import Clip, clips_or_exit, shortest_untuned
 from tests.bench.figures import Figure, machine, percentile, show
-from tests.bench.pipeline import CHUNK_SAMPLES
+from tests.bench.live import spoken
 from tests.bench.processes import running
 from tests.bench.scoring import edits, normalised
 
@@ -63,45 +58,27 @@ async def _round(url: str, clips: list[Clip], streams: int, heard: Heard, *, rev
     async def speak(number: int) -> None:
         await asyncio.sleep(1.3 * number)
         for clip in [*clips[number:], *clips[:number]]:
-            await _spoken(url, clip, heard, revise=revise)
+            await _speak(url, clip, heard, revise=revise)
 
     async with asyncio.TaskGroup() as speakers:
         for number in range(streams):
             speakers.create_task(speak(number), name=f"speaker-{number}")
 
 
-async def _spoken(url: str, clip: Clip, heard: Heard, *, revise: bool) -> None:
-    """One clip in real time, as a microphone sends it."""
-    raw = (clip.pcm * 32767).astype("<i2").tobytes()
-    async with connect(url, compression=None, max_size=None) as socket:
-        await socket.send(orjson.dumps({"type": "start", "language": "en", "revise": revise}).decode())
-        assert orjson.loads(await socket.recv())["type"] == "ready"
-        began_s = time.perf_counter()
-
-        async def speak() -> None:
-            for start in range(0, len(raw), 2 * CHUNK_SAMPLES):
-                chunk = raw[start : start + 2 * CHUNK_SAMPLES]
-                await asyncio.sleep(max(0.0, began_s + (start + len(chunk)) / 32000 - time.perf_counter()))
-                await socket.send(chunk)
-            await socket.send('{"type":"stop"}')
-
-        speaking = asyncio.create_task(speak())
-        final_s = began_s
-        async for message in socket:
-            event: dict[str, Any] = orjson.loads(message)
-            match event["type"]:
-                case "final":
-                    heard.latencies_ms.append(event["latency"]["total"])
-                    final_s = time.perf_counter()
-                case "partial":
-                    heard.partial_ms.append(event["latency"]["total"])
-                case "revised":
-                    heard.revised += 1
-                case "done":
-                    break
-        await speaking
-    heard.waited_s.append(time.perf_counter() - final_s)
-    heard.errors += edits(clip.words, normalised(event["text"]))
+async def _speak(url: str, clip: Clip, heard: Heard, *, revise: bool) -> None:
+    final_s = 0.0
+    async for now_s, event in spoken(url, clip.pcm, language="en", revise=revise):
+        match event["type"]:
+            case "final":
+                heard.latencies_ms.append(event["latency"]["total"])
+                final_s = now_s
+            case "partial":
+                heard.partial_ms.append(event["latency"]["total"])
+            case "revised":
+                heard.revised += 1
+            case "done":
+                heard.waited_s.append(now_s - final_s)
+                heard.errors += edits(clip.words, normalised(event["text"]))
     heard.words += len(clip.words)
 
 
