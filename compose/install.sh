@@ -1,7 +1,7 @@
 #!/bin/sh
 # Creates .venv and installs the locked dependencies and the project into it: compose/install.sh base|dev
 # "base" runs the service, "dev" adds the tests' dependencies. With an NVIDIA GPU both also get the "voxtral" set,
-# with a build of torch that fits the driver; an empty CUDA_VISIBLE_DEVICES declines it.
+# with a build of torch that fits the driver and the GPU; an empty CUDA_VISIBLE_DEVICES declines it.
 # pip installs only files whose hashes are in the locks. TORCH names another build of torch (a requirement or a wheel),
 # whose hash is not checked.
 set -eu
@@ -54,11 +54,18 @@ driver() {
     nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null | sed -n '1s/^\([0-9][0-9]*\)\..*/\1/p'
 }
 
+# Whether a GPU is older than Turing (compute capability 7.5), for which CUDA 13 has no kernels, and none is newer than
+# Hopper (9.0), for which 12.6 has none.
+needs_older_cuda() {
+    nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null |
+        awk '/^[0-9]/ { old = old || $1 < 7.5; new = new || $1 >= 10 } END { exit !(old && !new) }'
+}
+
 # The CUDA version of the torch to install: PyPI's build is for 13. Minor versions are compatible, so 12.6 runs on
-# every driver for 12.
+# every driver for 12 and later.
 cuda_for() {
     if [ "${1:-580}" -ge 580 ]; then
-        echo 13
+        if needs_older_cuda; then echo 12.6; else echo 13; fi
     elif [ "$1" -ge 525 ] || [ -n "${TORCH:-}" ]; then
         echo 12.6
     else
@@ -109,8 +116,8 @@ install_torch_for_cpu() {
     fi
 }
 
-# torch for older drivers is not on PyPI. Hashes are checked if the lock has them.
-install_torch_for_older_drivers() {
+# torch for older drivers and GPUs is not on PyPI. Hashes are checked if the lock has them.
+install_torch_for_older_cuda() {
     checked=
     ! grep -q -- --hash= requirements/torch-cu126.txt || checked=--require-hashes
     quietly $pip $checked --extra-index-url https://download.pytorch.org/whl/cu126 --requirement requirements/torch-cu126.txt
@@ -123,7 +130,7 @@ if [ "$set_name" = dev ] || has_gpu; then
     elif ! has_gpu; then
         install_torch_for_cpu
     elif [ "$cuda" = 12.6 ]; then
-        install_torch_for_older_drivers
+        install_torch_for_older_cuda
     fi
 fi
 quietly $pip --no-deps --no-build-isolation --editable .

@@ -1,6 +1,7 @@
-"""Whether the installed torch fits NVIDIA's driver, by the versions of both, without importing torch."""
+"""Whether the installed torch fits NVIDIA's driver and the GPU, without importing torch."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -10,6 +11,8 @@ MIN_DRIVERS: Final = {13: 580, 12: 525}
 """Oldest driver for a CUDA version (NVIDIA, CUDA compatibility: minor versions are compatible)."""
 REPAIR: Final = "run `rm -f .venv/installed-* && make run`, which installs"
 """See `compose/install.sh`."""
+ARCHITECTURE: Final = re.compile(r"\b(sm|compute)_(\d+)(\d)")
+"""Such as sm_75, sm_90a, compute_120."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,25 @@ class TorchBuild:
             f"is built for CUDA {self.cuda}, which needs NVIDIA driver {needed} or newer, and this machine has driver "
             f"{driver}; {remedy}"
         )
+
+
+def generation_obstacle(capability: tuple[int, int], architectures: Sequence[str]) -> str | None:
+    """Why torch cannot use a GPU of this compute capability, and what to do, as a predicate of the GPU; None if it can.
+
+    `architectures` are those that torch is built for: kernels run on later GPUs of the same major version (sm_80 also
+    on 8.6), and intermediate code (compute_90) on all later ones.
+    """
+    built = [(kind, (int(major), int(minor))) for kind, major, minor in ARCHITECTURE.findall(" ".join(architectures))]
+    if not built or any(one <= capability and (kind == "compute" or one[0] == capability[0]) for kind, one in built):
+        return None
+    capabilities = sorted(one for _, one in built)
+    is_old = capability < capabilities[0]
+    update = "" if is_old else f"update NVIDIA's driver to {max(MIN_DRIVERS.values())} or newer and "
+    found, oldest, newest = (f"{major}.{minor}" for major, minor in (capability, capabilities[0], capabilities[-1]))
+    return (
+        f"has compute capability {found} and the installed torch is built for {oldest} to {newest}; "
+        f"{update}{REPAIR} the build that fits"
+    )
 
 
 def installed_torch() -> TorchBuild | None:

@@ -244,3 +244,20 @@ def test_check_model_reads_the_report_of_its_process(
     monkeypatch.setattr(sys, "executable", str(python))
 
     assert [check.state for check in check_model(on_free_ports())] == states
+
+
+def test_check_model_names_the_exception_of_a_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """CUDA's messages have further lines."""
+    python = tmp_path / "python"
+    python.write_text(
+        "#!/bin/sh\ncat >&2 <<'END'\nTraceback (most recent call last):\n  File \"x.py\", line 1, in <module>\n"
+        "    run()\n"
+        "torch.AcceleratorError: CUDA error: no kernel image is available\nSearch for `cudaErrorNoKernelImage'.\n\n"
+        "Compile with `TORCH_USE_CUDA_DSA`.\nEND\nexit 1\n"
+    )
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+
+    [check] = check_model(on_free_ports())
+
+    assert check.detail == "cannot be checked: torch.AcceleratorError: CUDA error: no kernel image is available"

@@ -95,6 +95,39 @@ def test_torch_that_does_not_fit_the_driver_is_one_sentence(tools: Path, monkeyp
         placement(ModelSettings(device="cuda"))
 
 
+CUDA_13 = ["sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120"]
+CUDA_12 = ["sm_50", "sm_60", "sm_70", "sm_75", "sm_80", "sm_86", "sm_90"]
+
+
+@pytest.mark.parametrize(
+    ("capability", "architectures", "said"),
+    [
+        ((7, 0), CUDA_13, "7.0 and the installed torch is built for 7.5 to 12.0; run `rm"),
+        ((12, 0), CUDA_12, "12.0 and the installed torch is built for 5.0 to 9.0; update NVIDIA's driver to 580 or"),
+        ((12, 0), [*CUDA_12, "compute_90"], None),
+        ((6, 1), CUDA_12, None),
+        ((8, 9), CUDA_13, None),
+        ((9, 0), ["gfx90a"], None),
+    ],
+)
+def test_gpu_that_torch_has_no_kernels_for_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], architectures: list[str], said: str | None
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _index: "NVIDIA card")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _index: capability)
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: architectures)
+    if said is None:
+        assert placement(ModelSettings()).device == "cuda:0"
+        return
+    with pytest.raises(StartupError) as caught:
+        placement(ModelSettings())
+    start = "Setting model.device is 'auto', but NVIDIA card (cuda:0) has compute capability "
+    assert str(caught.value).startswith(f"{start}{said}")
+    assert str(caught.value).endswith("or set model.device to another GPU or to cpu.")
+
+
 def test_doctor_compares_driver_and_torch(tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install_torch(tmp_path, "9.9.9", "'13.0'")
     monkeypatch.syspath_prepend(tmp_path)
@@ -161,6 +194,29 @@ def test_installation_takes_the_build_that_fits_the_driver(
         assert "transformers" in names
         assert "nvidia-ml-py" in names
         assert not {"torch", "triton", "cuda-toolkit", "nvidia-cublas"} & names
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "is_older"),
+    [
+        ("7.0", True),
+        ("6.1\n8.9", True),
+        ("7.5", False),
+        ("7.0\n12.0", False),
+        ('Field "compute_cap" is not a valid field to query.', False),
+    ],
+)
+def test_installation_takes_the_build_that_fits_the_gpus(
+    tools: Path, tmp_path: Path, capabilities: str, *, is_older: bool
+) -> None:
+    """CUDA 13 has no kernels for GPUs before Turing, and 12.6 none for those after Hopper."""
+    (tools / "capabilities").write_text(f"{capabilities}\n")
+    ask = f'case "$1" in --list-gpus) ;; *compute_cap*) cat {tools}/capabilities ;; *) echo 580.65.06 ;; esac'
+    write_tool(tools / "nvidia-smi", ask)
+    done, commands = install(tmp_path)
+    assert done.returncode == 0
+    assert ("requirements/torch-cu126.txt" in commands) is is_older
+    assert ("--requirement requirements/voxtral.txt" in commands) is not is_older
 
 
 @pytest.mark.parametrize("driver", ["580.65.06", "470.1"])

@@ -98,8 +98,8 @@ def check_model(settings: Settings) -> Iterator[Check]:
     checks = [check for line in answer.stdout.splitlines() if (check := _worker_check(line))]
     yield from checks
     if not checks or (answer.returncode != 0 and all(check.state is not State.BROKEN for check in checks)):
-        last_line = answer.stderr.strip().rpartition("\n")[2] or f"status {answer.returncode}"
-        yield broken("Model", f"cannot be checked: {last_line}", advice)
+        reason = _error(answer.stderr) or f"status {answer.returncode}"
+        yield broken("Model", f"cannot be checked: {reason}", advice)
 
 
 def _running(settings: Settings) -> Check | None:
@@ -133,6 +133,15 @@ def _worker_check(line: str) -> Check | None:
         return Check(str(report["check"]), state, str(report["detail"]), str(report.get("advice") or ""))
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def _error(output: str) -> str:
+    """The last line of an output, or of a traceback the one that names the exception: more lines may explain it."""
+    _, traceback, rest = output.rpartition("Traceback (most recent call last):\n")
+    lines = [line for line in rest.splitlines() if line.strip()]
+    if traceback:
+        return next((line for line in lines if not line[0].isspace()), "")
+    return lines[-1] if lines else ""
 
 
 def _existing(path: Path) -> Path:

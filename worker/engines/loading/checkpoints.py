@@ -21,7 +21,7 @@ from transformers.utils import logging as transformers_logging
 from shared.config.sections import ModelSettings
 from shared.errors import StartupError
 from shared.gpus import driver_version
-from shared.torch_build import TorchBuild
+from shared.torch_build import TorchBuild, generation_obstacle
 from worker.engines.loading.huggingface import cached_snapshot, downloaded_snapshot
 
 CONFIG_NAME: Final = "config.json"
@@ -187,6 +187,11 @@ def _device(wanted: str) -> str:
     if index >= count:
         names = ", ".join(f"cuda:{one}" for one in range(count))
         raise StartupError(f"Setting model.device is {wanted!r}, but this machine has only {names}.")
+    if obstacle := generation_obstacle(torch.cuda.get_device_capability(index), torch.cuda.get_arch_list()):
+        raise StartupError(
+            f"Setting model.device is {wanted!r}, but {torch.cuda.get_device_name(index)} (cuda:{index}) {obstacle}, "
+            "or set model.device to another GPU or to cpu."
+        )
     return f"cuda:{index}"
 
 

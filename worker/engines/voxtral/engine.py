@@ -64,8 +64,8 @@ class Limits:
 
 def load(settings: ModelSettings, *, name: str, slots: int, threads: int) -> "VoxtralEngine":
     """The engine, loaded but not warm. Raises `StartupError`."""
+    placement = checkpoints.placement(settings)  # before anything is downloaded
     directory = checkpoints.locate(settings, name)
-    placement = checkpoints.placement(settings)
     vocabulary = Vocabulary(directory / VOCABULARY_NAME)
     if placement.device == "cpu":
         torch.set_num_threads(threads)

@@ -37,8 +37,8 @@ log = structlog.get_logger()
 
 def load_realtime(settings: Settings, name: str, *, default_slots: int, threads: int) -> VoxtralRealtimeEngine:
     """The engine for the checkpoint `name`, or the one in `model.path`."""
+    placed = placement(settings.model)  # before anything is downloaded
     directory = locate(settings.model, name)
-    placed = placement(settings.model)
     vocabulary, prompt = load_vocabulary(directory)
     extractor = _feature_extractor(directory)
     spectrogram = {

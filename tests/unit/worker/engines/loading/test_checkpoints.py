@@ -93,6 +93,8 @@ def test_absent_cuda_is_told(device: str, monkeypatch: pytest.MonkeyPatch) -> No
 def test_cuda_devices_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _index: (9, 0))
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_90"])
     assert placement(ModelSettings()) == Placement("cuda:0", torch.bfloat16, "sdpa")
     assert placement(ModelSettings(device="cuda:1", torch_dtype="float16")).device == "cuda:1"
     with pytest.raises(StartupError, match=r"model\.device is 'cuda:7', but this machine has only cuda:0, cuda:1\."):
