@@ -88,7 +88,7 @@ def choose_products(wanted: Wanted, model: nn.Module, device: torch.device) -> s
         return float((got - expected).norm() / expected.norm())
 
     def times_ms() -> tuple[float, float]:
-        return _timed_ms(lambda: by(product)), _timed_ms(lambda: by(kernel_product()))
+        return _timed_ms(lambda: by(product), device), _timed_ms(lambda: by(kernel_product()), device)
 
     reason = _objection(difference, MAX_DIFFERENCE[hidden.dtype], times_ms if device.type == "cuda" else None, fields)
     if reason is not None:
@@ -198,8 +198,9 @@ class _Trial:
 
     def times_ms(self, kernels: nn.Module) -> tuple[float, float]:
         """PyTorch's and the kernels'."""
-        torch_ms = _timed_ms(self._ready(by_kernel=False))
-        return torch_ms, _timed_ms(self._ready(by_kernel=True, layer=kernels))
+        device = self._hidden.device
+        torch_ms = _timed_ms(self._ready(by_kernel=False), device)
+        return torch_ms, _timed_ms(self._ready(by_kernel=True, layer=kernels), device)
 
     def _ready(self, *, by_kernel: bool, layer: nn.Module | None = None) -> Callable[[], Tensor]:
         """A run of the layer over rings that have the same content each time."""
@@ -222,16 +223,17 @@ class _Trial:
         return run
 
 
-def _timed_ms(run: Callable[[], Tensor]) -> float:
-    """Milliseconds of a run on the GPU: the median of several runs."""
+def _timed_ms(run: Callable[[], Tensor], device: torch.device) -> float:
+    """Milliseconds of a run on this GPU: the median of several runs."""
     times_ms = []
-    for _ in range(TIMED_RUNS + 1):
-        begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-        begin.record()
-        run()
-        end.record()
-        end.synchronize()
-        times_ms.append(begin.elapsed_time(end))
+    with torch.cuda.device(device):  # events are of the current device
+        for _ in range(TIMED_RUNS + 1):
+            begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+            begin.record()
+            run()
+            end.record()
+            end.synchronize()
+            times_ms.append(begin.elapsed_time(end))
     return sorted(times_ms[1:])[TIMED_RUNS // 2]
 
 

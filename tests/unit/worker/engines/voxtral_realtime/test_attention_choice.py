@@ -1,6 +1,8 @@
 """Triton's kernels are taken where they run and give the same, and the whole model then says the same."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -127,10 +129,40 @@ def test_faster_attention_is_used(
     """A CPU has no CUDA events to measure with, so the times are given."""
     times_ms = iter([torch_ms, triton_ms] * 2)
     monkeypatch.setattr(attention_choice, "_obstacle", lambda *_: None)
-    monkeypatch.setattr(attention_choice, "_timed_ms", lambda run: next(times_ms))
+    monkeypatch.setattr(attention_choice, "_timed_ms", lambda *_: next(times_ms))
     model = loaded(checkpoint)._model
     model._choose_kernels()
     assert model.attention == chosen
+
+
+def test_times_are_those_of_the_gpu_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CUDA stands for a machine with two GPUs here: an event that is recorded is of the current one."""
+    current = [0]
+    recorded: list[int] = []
+
+    class Event:
+        def __init__(self, *, enable_timing: bool) -> None:
+            assert enable_timing
+
+        def record(self) -> None:
+            recorded.append(current[-1])
+
+        def synchronize(self) -> None:
+            pass
+
+        def elapsed_time(self, _end: object) -> float:
+            return 2.5
+
+    @contextmanager
+    def device(wanted: torch.device) -> Iterator[None]:
+        current.append(wanted.index)
+        yield
+        current.pop()
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "device", device)
+    assert attention_choice._timed_ms(lambda: torch.ones(1), torch.device("cuda:1")) == 2.5
+    assert set(recorded) == {1}
 
 
 def test_named_attention_of_pytorch_is_kept(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
