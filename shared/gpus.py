@@ -36,6 +36,15 @@ def memory_bytes(device: str) -> tuple[int | None, int | None]:
     return used_mib * 2**20, total_mib * 2**20
 
 
+def largest_gpu() -> int:
+    """CUDA's number of the GPU with the most memory: the first of equal ones, or if their memory is not known."""
+    count = len(visible_gpus())
+    if count < 2:
+        return 0
+    totals = [memory_bytes(f"cuda:{index}")[1] or 0 for index in range(count)]
+    return totals.index(max(totals))
+
+
 def gpu_count() -> int:
     """GPUs that the driver lists; 0 without a driver."""
     return sum(line.startswith("GPU ") for line in (_ask("-L") or "").splitlines())

@@ -5,8 +5,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from shared import gpus
+from shared.config.sections import ModelSettings
+from shared.config.settings import Settings
+from worker.engines.auto import REALTIME
+from worker.engines.loading import checkpoints
+from worker.engines.registry import _choose
+from worker.engines.whisper import placement as whisper_placement
 
 Install = Callable[[str], None]
 
@@ -62,6 +69,48 @@ def test_gpus_that_cuda_numbers(
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert gpus.gpu_count() == 2
     assert gpus.visible_gpus() == identities
+
+
+TWO_CARDS = """case "$1 $2" in
+-L*) printf 'GPU 0: NVIDIA GeForce GT 1030\\nGPU 1: NVIDIA GeForce RTX 4090\\n' ;;
+"-i 0") echo "1, 2048" ;;
+"-i 1") echo "1, 24564" ;;
+esac"""
+
+
+@pytest.mark.parametrize(("visible", "largest"), [(None, 1), ("1,0", 0), ("0", 0), ("", 0)])
+def test_largest_gpu_is_the_one_with_the_most_memory(
+    install: Install, monkeypatch: pytest.MonkeyPatch, visible: str | None, largest: int
+) -> None:
+    install(TWO_CARDS)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert gpus.largest_gpu() == largest
+
+
+@pytest.mark.parametrize(
+    ("device", "chosen", "model", "reason"),
+    [
+        ("auto", "cuda:1", REALTIME, "cuda:1, one of 2 GPUs, has 25.8 GB, so"),
+        ("cuda:0", "cuda:0", "whisper-small", "cuda:0, one of 2 GPUs, has 2.1 GB, but"),
+    ],
+)
+def test_auto_takes_the_largest_gpu(install: Install, device: str, chosen: str, model: str, reason: str) -> None:
+    install(TWO_CARDS)
+    choice, settings = _choose(Settings(model={"device": device}))  # type: ignore[arg-type]
+    assert (choice.model, settings.model.device) == (model, chosen)
+    assert reason in choice.reason
+
+
+def test_a_named_model_takes_the_largest_gpu(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(TWO_CARDS)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _index: (9, 0))
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_90"])
+    monkeypatch.setattr(whisper_placement, "cuda_obstacle", lambda: None)
+    assert checkpoints.placement(ModelSettings()).device == "cuda:1"
+    assert whisper_placement.device("auto") == "cuda:1"
 
 
 @pytest.mark.parametrize("script", ["exec sleep 60", "exit 9", "printf '\377'", "kill -9 $$"])

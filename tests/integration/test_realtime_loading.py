@@ -175,7 +175,7 @@ def test_auto_takes_the_gpu_or_says_why_not(tmp_path: Path) -> None:
     variables = {"VOXTRAL_CONFIG": str(tmp_path / "config.yaml"), "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
     report = _checked(**variables, CUDA_VISIBLE_DEVICES="7")
     assert report["ok"] is False
-    assert re.match(r"Setting model\.device is 'cuda', but torch .* sees no CUDA device", report["detail"])
+    assert re.match(r"Setting model\.device is 'cuda:0', but torch .* sees no CUDA device", report["detail"])
 
 
 def test_base_installation_needs_none_of_the_libraries() -> None:

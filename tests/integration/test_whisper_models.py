@@ -365,5 +365,5 @@ def test_auto_takes_a_whisper_on_a_small_gpu_or_says_why_not(tmp_path: Path, mem
         timeout=limit_s(60),
     )
     assert model in answer.stdout.splitlines()
-    assert "model.device is 'cuda', but CTranslate2" in answer.stdout.splitlines()[-1]
+    assert "model.device is 'cuda:0', but CTranslate2" in answer.stdout.splitlines()[-1]
     assert "although the driver lists 1 GPU; update NVIDIA's driver" in answer.stdout.splitlines()[-1]

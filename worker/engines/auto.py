@@ -38,8 +38,8 @@ class Choice:
     """One sentence that explains the choice."""
 
 
-def choose(gpus: int, gpu_memory_bytes: int | None) -> Choice:
-    """The model for a machine with `gpus` GPUs, where the one to use has `gpu_memory_bytes` in total.
+def choose(gpus: int, gpu_memory_bytes: int | None, device: str = "cuda:0") -> Choice:
+    """The model for a machine with `gpus` GPUs, where `device`, the one to use, has `gpu_memory_bytes` in total.
 
     The total counts, free or not, so that a restarted worker chooses the same model. None: it is not known.
     """
@@ -51,7 +51,8 @@ def choose(gpus: int, gpu_memory_bytes: int | None) -> Choice:
         )
     if gpu_memory_bytes is None:
         return Choice(REALTIME, True, f"model.name is auto and there is an NVIDIA GPU, so {REALTIME} runs on it.")
-    has = f"model.name is auto and the GPU has {_gb(gpu_memory_bytes)}"
+    gpu = "the GPU" if gpus == 1 else f"{device}, one of {gpus} GPUs,"
+    has = f"model.name is auto and {gpu} has {_gb(gpu_memory_bytes)}"
     if gpu_memory_bytes >= REALTIME_NEEDED_BYTES:
         return Choice(REALTIME, True, f"{has}, so {REALTIME} runs on it.")
     lacks = f"{has}, but {REALTIME} needs {_gb(REALTIME_NEEDED_BYTES)}"

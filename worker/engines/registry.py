@@ -8,7 +8,7 @@ import structlog
 
 from shared.config.settings import Settings
 from shared.errors import StartupError
-from shared.gpus import memory_bytes, visible_gpus
+from shared.gpus import largest_gpu, memory_bytes, visible_gpus
 from shared.whisper_models import ANY_WHISPER, WHISPER_MODELS, is_whisper
 from worker.engines.auto import REALTIME, Choice, choose, choose_by_files
 from worker.engines.base import Engine
@@ -51,15 +51,15 @@ def _choose(settings: Settings) -> tuple[Choice, Settings]:
     """The model that `auto` chooses here, and the settings for it: if chosen for a device, it must run there."""
     model = settings.model
     gpus = len(visible_gpus()) if model.device != "cpu" else 0
-    device = "cuda" if model.device == "auto" else model.device
+    device = f"cuda:{largest_gpu()}" if gpus and model.device == "auto" else model.device
     if model.path is not None:
         choice = choose_by_files(gpus, of_whisper=(model.path.expanduser() / WHISPER_WEIGHTS).is_file())
     else:
-        choice = choose(gpus, memory_bytes(device)[1] if gpus else None)
+        choice = choose(gpus, memory_bytes(device)[1] if gpus else None, device)
     log.info("model_chosen", model=choice.model, reason=choice.reason, gpus=gpus)
     changes: dict[str, object] = {"name": choice.model}
     if gpus and model.device == "auto":
-        changes["device"] = "cuda" if choice.on_gpu else "cpu"
+        changes["device"] = device if choice.on_gpu else "cpu"
     return choice, settings.model_copy(update={"model": model.model_copy(update=changes)})
 
 

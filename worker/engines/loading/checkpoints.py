@@ -20,7 +20,7 @@ from transformers.utils import logging as transformers_logging
 
 from shared.config.sections import ModelSettings
 from shared.errors import StartupError
-from shared.gpus import driver_version
+from shared.gpus import driver_version, largest_gpu
 from shared.torch_build import TorchBuild, generation_obstacle
 from worker.engines.loading.huggingface import cached_snapshot, downloaded_snapshot
 
@@ -183,7 +183,7 @@ def _device(wanted: str) -> str:
             f"Setting model.device is {wanted!r}, but torch {torch.__version__} sees no CUDA device: it "
             f"{_cuda_obstacle()}, or set model.device to auto or cpu."
         )
-    index = int(wanted.partition(":")[2] or 0)
+    index = largest_gpu() if wanted == "auto" else int(wanted.partition(":")[2] or 0)
     if index >= count:
         names = ", ".join(f"cuda:{one}" for one in range(count))
         raise StartupError(f"Setting model.device is {wanted!r}, but this machine has only {names}.")

@@ -11,7 +11,7 @@ import structlog
 
 from shared.config.sections import ModelSettings
 from shared.errors import StartupError
-from shared.gpus import gpu_count, memory_bytes
+from shared.gpus import gpu_count, largest_gpu, memory_bytes
 from worker.engines.whisper.batches import CPU_LIMITS, GPU_LIMITS, Limits
 from worker.engines.whisper.cuda import cuda_obstacle
 from worker.engines.whisper.sizes import Size, fitting_compute_type
@@ -55,14 +55,14 @@ class Placement:
 
 
 def device(wanted: str) -> str:
-    """`cpu` or `cuda:N` for `model.device`. `auto` uses a GPU if CTranslate2 can use one, otherwise it logs why not."""
+    """`cpu` or `cuda:N` for `model.device`. `auto`: the largest GPU if CTranslate2 can use one; it logs why not."""
     if wanted == "cpu":
         return "cpu"
     obstacle = cuda_obstacle()
     if wanted == "auto":
         if obstacle and gpu_count():
             log.warning("gpu_unused", reason=obstacle)
-        return "cpu" if obstacle else "cuda:0"
+        return "cpu" if obstacle else f"cuda:{largest_gpu()}"
     if obstacle:
         raise StartupError(f"Setting model.device is {wanted!r}, but {obstacle}, or set model.device to cpu.")
     index, count = int(wanted.partition(":")[2] or 0), ctranslate2.get_cuda_device_count()
