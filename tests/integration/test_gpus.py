@@ -63,12 +63,48 @@ def test_memory_that_the_driver_does_not_tell_is_not_known(install: Install, ans
 def test_gpus_that_cuda_numbers(
     install: Install, monkeypatch: pytest.MonkeyPatch, visible: str | None, identities: list[str]
 ) -> None:
-    """The slices of a GPU that the driver lists below it are none by themselves."""
-    install("printf 'GPU 0: NVIDIA H100\n  MIG 1g.10gb Device 0: (UUID: MIG-5)\nGPU 1: NVIDIA H100\n'")
+    install("printf 'GPU 0: NVIDIA H100 (UUID: GPU-5c)\nGPU 1: NVIDIA H100 (UUID: GPU-7d)\n'")
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert gpus.gpu_count() == 2
     assert gpus.visible_gpus() == identities
+
+
+SLICED = """case "$1" in
+-L) cat <<'END'
+GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-1a)
+  MIG 1g.10gb+me  Device  0: (UUID: MIG-5a)
+  MIG 1c.2g.20gb  Device  1: (UUID: MIG-6b)
+GPU 1: NVIDIA H100 80GB HBM3 (UUID: GPU-2b)
+END
+;;
+-i) echo "0, 81559" ;;
+esac"""
+
+
+@pytest.mark.parametrize(
+    ("visible", "names", "total_gb"),
+    [
+        (None, ["MIG-5a", "MIG-6b", "1"], 10),
+        ("MIG-5a,MIG-6b", ["MIG-5a", "MIG-6b"], 10),
+        ("MIG-6", ["MIG-6b"], 20),
+        ("0", ["MIG-5a", "MIG-6b"], 10),
+        ("GPU-1", ["MIG-5a", "MIG-6b"], 10),
+        ("1", ["1"], 85),
+    ],
+)
+def test_slices_of_a_gpu_are_seen_instead_of_it(
+    install: Install, monkeypatch: pytest.MonkeyPatch, visible: str | None, names: list[str], total_gb: int
+) -> None:
+    """Each worker gets one, and a process sees the first of several as its only GPU."""
+    install(SLICED)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert gpus.visible_gpus() == names
+    assert gpus.largest_gpu() == 0
+    total = gpus.memory_bytes("cuda")[1]
+    assert total is not None
+    assert total // 10**9 == total_gb
 
 
 TWO_CARDS = """case "$1 $2" in

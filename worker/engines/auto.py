@@ -50,7 +50,8 @@ def choose(gpus: int, gpu_memory_bytes: int | None, device: str = "cuda:0") -> C
             f"model.name is auto and there is no usable NVIDIA GPU, so {EMBEDDED_WHISPER} runs on the CPU.",
         )
     if gpu_memory_bytes is None:
-        return Choice(REALTIME, True, f"model.name is auto and there is an NVIDIA GPU, so {REALTIME} runs on it.")
+        reason = "model.name is auto and the memory of the NVIDIA GPU is not known"
+        return Choice(REALTIME, True, f"{reason}, so {REALTIME} runs on it.")
     gpu = "the GPU" if gpus == 1 else f"{device}, one of {gpus} GPUs,"
     has = f"model.name is auto and {gpu} has {_gb(gpu_memory_bytes)}"
     if gpu_memory_bytes >= REALTIME_NEEDED_BYTES:

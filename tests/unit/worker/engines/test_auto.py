@@ -32,6 +32,7 @@ def test_a_small_card_gets_the_best_whisper_that_fits(card_gb: int, model: str, 
 def test_a_large_card_gets_voxtral_realtime(memory_bytes: int | None) -> None:
     choice = choose(2, memory_bytes)
     assert (choice.model, choice.on_gpu) == (REALTIME, True)
+    assert ("is not known" in choice.reason) is (memory_bytes is None)
 
 
 def test_without_a_gpu_or_on_one_that_is_too_small_the_cpu_serves() -> None:
