@@ -94,9 +94,10 @@ def most_sessions(measurements: list[Steps], limit_ms: float) -> float:
 def placed(arguments: argparse.Namespace) -> tuple[Placement, Shape]:
     where = device(arguments.device)
     settings = ModelSettings(compute_type=arguments.compute_type)
-    precision = asked_compute_type(settings, where) or auto_compute_type(where, SIZES[arguments.model])
+    size = SIZES[arguments.model]
+    precision = asked_compute_type(settings, where) or auto_compute_type(where, size)
     on_gpu = where != "cpu"
-    placement = Placement(where, precision, threads=1, feature_threads=arguments.threads if on_gpu else 1)
+    placement = Placement(where, precision, threads=1, feature_threads=arguments.threads if on_gpu else 1, size=size)
     return placement, PUBLISHED[arguments.model] if on_gpu else LARGE_V3
 
 

@@ -29,6 +29,7 @@ from tests.stack import PROJECT
 from tests.tiny.whisper import ENGLISH, LARGE_V3, MULTILINGUAL, write_whisper
 from worker.engines.base import Finished, Notice, Output
 from worker.engines.registry import load_engine
+from worker.engines.whisper.batches import CPU_LIMITS
 from worker.engines.whisper.decoder import WhisperDecoder
 from worker.engines.whisper.engine import WhisperEngine
 from worker.engines.whisper.jobs import Job
@@ -335,7 +336,7 @@ def test_slow_machine_is_warned_about(models: Path) -> None:
     for pass_s, event in ((0.5, "pass_measured"), (2.5, "model_slow")):
         clock = iter((10.0, 10.0 + pass_s)).__next__
         with capture_logs() as logs:
-            warm_up(engine._decoder.run, engine.info, clock)
+            warm_up(engine._decoder.run, engine.info, CPU_LIMITS, clock)
         assert [(log["event"], log["pass_s"]) for log in logs] == [(event, pass_s)]
     assert "2.5 s at best" in logs[0]["message"]
 

@@ -8,6 +8,8 @@ together up to a difference of about `MAX_PADDING_S`. A GPU works on a whole bat
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from worker.engines.whisper.sizes import MEMBERS, Size
+
 MAX_PADDING_S = 3.0
 MAX_MEMBERS = 8
 SPLIT_FROM_MEMBERS = 2
@@ -21,11 +23,22 @@ class Limits:
     members: int = MAX_MEMBERS
     padding_s: float = MAX_PADDING_S
     """Silence that a window may be padded with to share a batch with a longer one."""
+    size: Size | None = None
+    """The model, if its batches share a GPU's memory with it."""
+
+    def most(self, window_s: float) -> int:
+        """How many windows of this length a batch may have."""
+        if self.size is None:
+            return self.members
+        return min(self.members, max(1, self.size.batch_bytes // self.size.window_bytes(window_s)))
 
 
 CPU_LIMITS = Limits()
-GPU_LIMITS = Limits(members=32, padding_s=30.0)
-"""Chosen by reasoning, not yet measured: 32 windows of 12 s keep a GPU busy, and their memory is known (`sizes`)."""
+
+
+def gpu_limits(size: Size) -> Limits:
+    """Chosen by reasoning, not yet measured: 32 windows keep a GPU busy, and their memory is known (`sizes`)."""
+    return Limits(MEMBERS, padding_s=30.0, size=size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +64,7 @@ class Batch:
         padding_s = self.window_s - shape.window_s
         return (
             not (self.alone or shape.alone)
-            and len(self.members) < limits.members
+            and len(self.members) < limits.most(self.window_s)
             and shape.prompt_tokens == self.prompt_tokens
             and 0 <= padding_s <= (0.0 if shape.exact else limits.padding_s)
         )

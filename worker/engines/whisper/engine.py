@@ -59,6 +59,7 @@ class WhisperEngine:
     ) -> None:
         """`placement` says where the model runs, `model` is its name for clients."""
         self._settings = settings
+        self._limits = placement.limits
         self._decoder = WhisperDecoder(directory, placement)
         self._vad = SileroVad()
         self.turn_judge = TurnJudge()
@@ -88,7 +89,7 @@ class WhisperEngine:
         return self._decoder.is_multilingual
 
     def warm_up(self) -> None:
-        warm_up(self._decoder.run, self.info)
+        warm_up(self._decoder.run, self.info, self._limits)
 
     def open(self, session_id: str, options: SessionOptions, *, start_samples: int = 0, segment: int = 0) -> None:
         """Raises `ServerBusyError` when all slots are taken."""

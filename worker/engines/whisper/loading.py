@@ -13,7 +13,7 @@ from worker.engines.whisper.engine import WhisperEngine
 from worker.engines.whisper.identity import check_name
 from worker.engines.whisper.placement import Placement, asked_compute_type, auto_compute_type, device
 from worker.engines.whisper.settings import WhisperSettings
-from worker.engines.whisper.sizes import size_of
+from worker.engines.whisper.sizes import MEMBERS, size_of
 from worker.engines.whisper.weights import (
     FORMAT,
     MODEL_FILES,
@@ -25,7 +25,7 @@ from worker.engines.whisper.weights import (
 
 PREFIX: Final = "whisper-"
 """Prefix of faster-whisper's own name of a model."""
-GPU_SETTINGS: Final = WhisperSettings(partial_interval_ms=160.0, max_jobs=32, load_share=1.67)
+GPU_SETTINGS: Final = WhisperSettings(partial_interval_ms=160.0, max_jobs=MEMBERS, load_share=1.67)
 GPU_THREADS: Final = 1
 """Batches of several threads would only wait for each other."""
 CPU_SETTINGS: Final = WhisperSettings()
@@ -96,6 +96,7 @@ def _located(model: ModelSettings, name: str, threads: int) -> tuple[str, Path, 
             feature_threads=threads if place != "cpu" else 1,
             english=shown in ENGLISH_BY_TRAINING,
             translates=shown not in NOT_TRANSLATING,
+            size=size,
         ),
     )
 

@@ -10,12 +10,13 @@ import structlog
 from shared.errors import StartupError
 from shared.events import SAMPLE_RATE_HZ
 from worker.engines.base import EngineInfo
-from worker.engines.whisper.batches import GPU_LIMITS
+from worker.engines.whisper.batches import Limits
 from worker.engines.whisper.jobs import Job
 from worker.engines.whisper.settings import WhisperSettings
 
 CPU_JOBS: Final = 4
 WINDOW_S: Final = 8
+LONGEST_S: Final = 30
 PASS_TOKENS: Final = 24
 """About as many as 8 s of speech have; noise would produce none or too many."""
 SLOW_PASS_S: Final = 1.0
@@ -24,20 +25,24 @@ log = structlog.get_logger()
 
 
 def warm_up(
-    run: Callable[[Sequence[Job]], object], info: EngineInfo, clock: Callable[[], float] = time.perf_counter
+    run: Callable[[Sequence[Job]], object],
+    info: EngineInfo,
+    limits: Limits,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> None:
-    """Decode noise through every path: a batch on each thread or the largest of a GPU, a live window, word times.
+    """Decode noise through every path: a batch on each thread, or a GPU's largest batches of short windows and of the
+    longest, a live window, word times.
 
     On a CPU one more live pass is timed, and a warning is logged if text will be late. Raises `StartupError` if the
     device fails.
     """
     on_gpu = info.device != "cpu"
-    jobs = [Job(_noise(WINDOW_S if on_gpu else 2), language="en")] * (GPU_LIMITS.members if on_gpu else CPU_JOBS)
+    jobs = [Job(_noise(WINDOW_S if on_gpu else 2), language="en")] * (limits.members if on_gpu else CPU_JOBS)
+    longest = [Job(_noise(LONGEST_S), language="en", cap_tokens=PASS_TOKENS)] * limits.most(LONGEST_S)
     live = [Job(_noise(WINDOW_S), language="en", cap_tokens=PASS_TOKENS, is_live=True)]
     try:
         run(jobs)
-        if not on_gpu:
-            run(live)
+        run(longest if on_gpu else live)
     except RuntimeError as error:  # CTranslate2's, for whatever CUDA says, or ONNX Runtime's
         reason = " ".join(str(error).split()).rstrip(".")
         raise StartupError(

@@ -12,9 +12,9 @@ import structlog
 from shared.config.sections import ModelSettings
 from shared.errors import StartupError
 from shared.gpus import gpu_count, largest_gpu, memory_bytes
-from worker.engines.whisper.batches import CPU_LIMITS, GPU_LIMITS, Limits
+from worker.engines.whisper.batches import CPU_LIMITS, Limits, gpu_limits
 from worker.engines.whisper.cuda import cuda_obstacle
-from worker.engines.whisper.sizes import Size, fitting_compute_type
+from worker.engines.whisper.sizes import BASE, Size, fitting_compute_type
 
 COMPUTE_TYPES: Final = ("int8", "int8_float16", "float16", "float32")
 """Allowed values of `model.compute_type`."""
@@ -35,6 +35,8 @@ class Placement:
     """All speech is treated as English, even if the vocabulary has other languages."""
     translates: bool = True
     """Whether a multilingual model was trained to translate."""
+    size: Size = BASE
+    """Decides how many windows a batch on a GPU may have."""
 
     @property
     def on_gpu(self) -> bool:
@@ -51,7 +53,7 @@ class Placement:
 
     @property
     def limits(self) -> Limits:
-        return GPU_LIMITS if self.on_gpu else CPU_LIMITS
+        return gpu_limits(self.size) if self.on_gpu else CPU_LIMITS
 
 
 def device(wanted: str) -> str:

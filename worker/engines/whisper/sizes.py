@@ -1,9 +1,10 @@
 """How much of a GPU's memory each Whisper model needs, and in which precision one fits. Pure.
 
 Parameters, layers and widths are those of OpenAI's README and of the models' `config.json`. The memory besides the
-weights is computed for the largest batch, `MEMBERS` windows of `WINDOW_S`: keys and values of the decoder's attention
-to the audio, and what one layer of the encoder holds at a time. The same sum for one window of 30 s and a beam of five
-gives 4.9 GB for large-v2 in float16 and 3.4 GB in int8; faster-whisper's README measured 4.5 and 2.9 GB.
+weights is computed for the largest batch, `MEMBERS` windows of `WINDOW_S`, or fewer longer ones: keys and values of the
+decoder's attention to the audio, and what one layer of the encoder holds at a time. The same sum for one window of 30 s
+and a beam of five gives 4.9 GB for large-v2 in float16 and 3.4 GB in int8; faster-whisper's README measured 4.5 and
+2.9 GB.
 """
 
 from dataclasses import dataclass
@@ -31,12 +32,16 @@ class Size:
     def needed_bytes(self, compute_type: ComputeType) -> int:
         """Memory for the weights and for the largest batch."""
         weights = self.parameters * (VALUE_BYTES if compute_type == "float16" else 1)
-        return weights + CONTEXT_BYTES + MEMBERS * self.member_bytes
+        return weights + CONTEXT_BYTES + self.batch_bytes
 
     @property
-    def member_bytes(self) -> int:
+    def batch_bytes(self) -> int:
+        """Memory of the largest batch."""
+        return MEMBERS * self.window_bytes(WINDOW_S)
+
+    def window_bytes(self, window_s: float) -> int:
         """Memory of one window of a batch."""
-        positions = WINDOW_S * POSITIONS_PER_S
+        positions = round(window_s * POSITIONS_PER_S)
         attended = 2 * self.decoder_layers * positions * self.width
         encoder_layer = self.heads * positions**2 + 4 * self.width * positions
         return (attended + encoder_layer) * VALUE_BYTES

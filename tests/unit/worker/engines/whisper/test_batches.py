@@ -1,7 +1,11 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.engines.whisper.batches import CPU_LIMITS, GPU_LIMITS, Limits, Shape, batched
+from worker.engines.whisper.batches import CPU_LIMITS, Limits, Shape, batched, gpu_limits
+from worker.engines.whisper.sizes import LARGE, MEMBERS, SIZES, Size
+
+GPU_LIMITS = gpu_limits(LARGE)
 
 shapes = st.lists(
     st.builds(
@@ -33,3 +37,13 @@ def test_batched_takes_all_partials_at_once_on_a_gpu() -> None:
     shapes = [Shape(3.0 + index % 9, 0, exact=False) for index in range(32)]
     assert [len(batch.members) for batch in batched(shapes, 1, GPU_LIMITS)] == [32]
     assert len(batched(shapes, 1)) >= 4
+
+
+@pytest.mark.parametrize("size", dict.fromkeys(SIZES.values()))
+@given(window_s=st.floats(1.0, 30.0), count=st.integers(1, 64))
+def test_no_batch_of_a_gpu_needs_more_memory_than_calculated(size: Size, window_s: float, count: int) -> None:
+    """Such as windows of recordings without pauses, which are all of 30 s."""
+    batches = batched([Shape(window_s, 0, exact=True)] * count, 1, gpu_limits(size))
+    most = max(len(batch.members) for batch in batches)
+    assert most * size.window_bytes(window_s) <= size.batch_bytes
+    assert most == min(count, MEMBERS) or (most + 1) * size.window_bytes(window_s) > size.batch_bytes
