@@ -1,9 +1,9 @@
 """Whether Voxtral Realtime works on this machine's GPU, and how fast: `python -m tests.gpu`. Needs no network.
 
-A tiny checkpoint that was trained to hear 22 words runs in float32 and in bfloat16: what it hears alone, in batches,
-while others join and leave, and when many start at once; whether recorded passes give the bits of those from Python;
-whether a pass waits for the host; whether memory grows. Then the published shape is measured with random weights. All
-goes into one file, to be passed on. The exit status is 0 if every check has passed.
+A tiny checkpoint that was trained to hear 22 words runs in float32, in bfloat16 and with 8 bits: what it hears alone,
+in batches, while others join and leave, and when many start at once; whether recorded passes give the bits of those
+from Python; whether a pass waits for the host; whether memory grows. Then the published shape is measured with random
+weights. All goes into one file, to be passed on. The exit status is 0 if every check has passed.
 
 `--device cpu` runs the same at a tiny size; what only CUDA can show is skipped.
 """
@@ -26,7 +26,13 @@ from tests.gpu.shape import Measuring, check_shape
 from tests.gpu.speech_checks import CPU_LOAD, GPU_LOAD, Load, Speech, alone, check_speech, speakers_of
 
 RESULT: Final = Path("build/gpu-check.json")
-DTYPES: Final = ("float32", "bfloat16")
+DTYPES: Final[dict[str, dict[str, str]]] = {
+    "float32": {"torch_dtype": "float32"},
+    "bfloat16": {"torch_dtype": "bfloat16"},
+    "int8": {"torch_dtype": "bfloat16", "weight_dtype": "int8"},
+    "fp8": {"torch_dtype": "bfloat16", "weight_dtype": "fp8", "kv_dtype": "fp8"},
+}
+"""Settings of the tiny checkpoint."""
 WINDOWS: Final = {"cuda": (2048, 8192), "cpu": (64, 128)}
 PASSES: Final = {"cuda": 40, "cpu": 3}
 
@@ -55,7 +61,7 @@ def main(given: Sequence[str] | None = None) -> int:
 
 def _speech(load: Load) -> Speech:
     speakers = speakers_of(load)
-    engine = load_tiny("cpu", "float32")
+    engine = load_tiny("cpu", torch_dtype="float32")
     engine.warm_up()
     return Speech(speakers, load.together, alone(engine, speakers))
 
@@ -63,7 +69,7 @@ def _speech(load: Load) -> Speech:
 def _check_tiny(report: Report, device: torch.device, dtype: str, speech: Speech) -> None:
     name = f"tiny checkpoint, {dtype}"
     readings = [read(device, "before loading")]
-    engine = load_tiny(str(device), dtype)
+    engine = load_tiny(str(device), **DTYPES[dtype])
     readings.append(read(device, "weights and rings"))
     engine.warm_up()
     expect_recorded(report, name, engine._model)
@@ -82,7 +88,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--windows", type=int, nargs="*", help="text windows to measure the published shape with; none skips it"
     )
-    parser.add_argument("--dtypes", nargs="*", choices=DTYPES, default=DTYPES, help="precisions of the tiny checkpoint")
+    parser.add_argument(
+        "--dtypes", nargs="*", choices=DTYPES, default=[*DTYPES], help="precisions of the tiny checkpoint"
+    )
     parser.add_argument("--passes", type=int, help="measured passes for each number of sessions; default 40")
     return parser
 

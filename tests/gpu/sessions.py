@@ -41,10 +41,10 @@ class Said:
     text: str = ""
 
 
-def load_tiny(device: str, dtype: str) -> Any:
-    """The engine with the tiny trained checkpoint, not yet warm."""
+def load_tiny(device: str, **model: str) -> Any:
+    """The engine with the tiny trained checkpoint, not yet warm. `model` holds further settings."""
     with short_parts():
-        return loaded_realtime(device=device, torch_dtype=dtype, slots=ROWS)
+        return loaded_realtime(device=device, slots=ROWS, **model)
 
 
 @contextmanager

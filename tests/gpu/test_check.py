@@ -29,7 +29,7 @@ def report(tmp_path: Path) -> Report:
 
 @pytest.fixture(scope="module")
 def tiny() -> Any:
-    engine = load_tiny("cpu", "float32")
+    engine = load_tiny("cpu", torch_dtype="float32")
     engine.warm_up()
     return engine
 

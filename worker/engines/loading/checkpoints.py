@@ -170,6 +170,8 @@ def load(model_class: type[Model], directory: Path, placement: Placement, shrink
         raise StartupError(f"The model in {directory} lacks {len(missing)} weights, {missing[0]} first; copy it again.")
     checkpoint: Model = model.eval()
     checkpoint.requires_grad_(requires_grad=False)
+    if placement.device.startswith("cuda"):
+        torch.cuda.empty_cache()  # buffers of the conversion: what is free next decides how many sessions fit
     return checkpoint
 
 

@@ -101,6 +101,17 @@ def test_cuda_devices_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
         placement(ModelSettings(device="cuda:7"))
 
 
+def test_buffers_of_loading_are_freed_before_memory_is_counted(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = []
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (10**12, 10**12))
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: done.append("freed"))
+    monkeypatch.setattr(VoxtralForConditionalGeneration, "to", lambda *_: done.append("moved"))
+    load(VoxtralForConditionalGeneration, checkpoint, Placement("cuda:0", torch.float32, "sdpa"))
+    assert done == ["moved", "freed"]
+
+
 def test_model_is_loaded_ready_to_infer(checkpoint: Path, capfd: pytest.CaptureFixture[str]) -> None:
     model = load(VoxtralForConditionalGeneration, checkpoint, CPU)
     assert not model.training
