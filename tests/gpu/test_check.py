@@ -1,6 +1,7 @@
 """The check of a GPU runs without one, and a fault that it looks for is found and named."""
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from tests.gpu.calculate import markdown
 from tests.gpu.memory import Reading, check_memory
 from tests.gpu.pass_checks import check_passes
 from tests.gpu.report import Report, Status, table
+from tests.gpu.serve import main as serve
 from tests.gpu.sessions import Speaker, load_tiny, play, scenes, token_errors
 from tests.gpu.shape import documented
 from tests.gpu.speech_checks import CPU_LOAD, Speech, alone, check_speech, speakers_of
@@ -60,11 +62,21 @@ def test_command_runs_without_a_gpu(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "written to" in capsys.readouterr().out
 
 
-def test_command_without_the_device_that_was_asked_for_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    if torch.cuda.is_available():
-        pytest.skip("this machine has a CUDA device")
-    assert main(["--device", "cuda"]) == 2
+@pytest.mark.parametrize("command", [main, serve])
+def test_command_checks_a_gpu_unless_it_is_told_otherwise(
+    command: Callable[[Sequence[str]], int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A check of a GPU that runs on the CPU would pass, whatever is wrong with the GPU."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert command([]) == 2
     assert "sees no CUDA device" in capsys.readouterr().err
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert command(["--device", "cuda:7"]) == 2
+    assert "--device is cuda:7, but this machine has only cuda:0, cuda:1." in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        command(["--device", "gpu"])
+    assert "'gpu' is not cpu, cuda or cuda with a number" in capsys.readouterr().err
 
 
 def test_fault_is_a_failed_check(tiny: Any, report: Report, monkeypatch: pytest.MonkeyPatch) -> None:
