@@ -52,6 +52,21 @@ def test_requests_of_like_length_share_a_block() -> None:
     assert [row.block for row in rows if row] == [0, 0, 1, 1, 1, 2]
 
 
+def test_idle_blocks_give_way_only_as_far_as_needed() -> None:
+    """The first was recorded at the warm-up, and none is again."""
+    plan = RowPlan(2, 16 * SHORT_ROW_TOKENS)
+    usual, long = plan.take(1500), plan.take(4 * SHORT_ROW_TOKENS)
+    assert usual
+    assert long
+    for row in (usual, long):
+        plan.release(row)
+    longer = plan.take(9 * SHORT_ROW_TOKENS)
+    assert longer
+    assert list(plan.blocks) == [0, usual.block, longer.block]
+    assert plan.take(6 * SHORT_ROW_TOKENS) is None, "it must wait for the longer one"
+    assert usual.block in plan.blocks
+
+
 def test_idle_block_gives_way_and_a_longer_row_helps_out() -> None:
     plan = RowPlan(4, 8 * SHORT_ROW_TOKENS)
     first = plan.take(4 * SHORT_ROW_TOKENS - 1)

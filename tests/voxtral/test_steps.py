@@ -22,7 +22,7 @@ from worker.engines.voxtral.engine import VoxtralEngine
 from worker.engines.voxtral.kv import KvMemory, KvShape
 from worker.engines.voxtral.passes import Passes
 from worker.engines.voxtral.rows import FIRST_BLOCK, SHORT_ROW_TOKENS, RowPlan
-from worker.engines.voxtral.steps import Steps, recorded_batches, recorded_lengths, recorded_steps
+from worker.engines.voxtral.steps import RunningRow, Steps, recorded_batches, recorded_lengths, recorded_steps
 
 Recorder = ReplayRecorder | CudaRecorder | None
 
@@ -102,8 +102,13 @@ def test_recorded_steps_go_with_the_memory_of_their_rows() -> None:
     stays, goes = (torch.zeros(2, 1, rows, 1, 1024, 1) for rows in (SLOTS, 3))
     steps.warm_up([stays, goes], lambda _done, _count: None)
     assert [len(replays) for replays in steps._replays.values()] == [6 * 3, 3 * 3]
+    steps.run(goes, [RunningRow(0, 1, 5)])
     del goes
     assert [len(replays) for replays in steps._replays.values()] == [6 * 3]
+    with capture_logs() as logs:
+        for _ in range(2):
+            steps.run(torch.zeros(2, 1, 3, 1, 1024, 1), [RunningRow(0, 1, 5)])
+    assert [log["event"] for log in logs] == ["recorded_steps_freed"]
 
 
 def test_step_that_reads_on_the_host_is_not_recorded() -> None:

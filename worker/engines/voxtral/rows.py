@@ -98,17 +98,16 @@ class RowPlan:
     def _new_block(self, row_tokens: int) -> int | None:
         if row_tokens == SHORT_ROW_TOKENS:
             return None
-        rows = self._fitting_rows(row_tokens)
-        if rows == 0:
-            for number in [number for number, block in self.blocks.items() if number != FIRST_BLOCK and block.is_empty]:
-                del self.blocks[number]
-            rows = self._fitting_rows(row_tokens)
-        if rows == 0:
+        idle = [number for number, block in self.blocks.items() if number != FIRST_BLOCK and block.is_empty]
+        if self._spare_tokens + sum(self.blocks[number].tokens for number in idle) < row_tokens:
             return None
+        while self._spare_tokens < row_tokens:
+            del self.blocks[idle.pop()]  # the newest first: steps over the oldest one are recorded
         number, self._next = self._next, self._next + 1
+        rows = min(max(self._block_tokens // row_tokens, 1), self._spare_tokens // row_tokens)
         self.blocks[number] = Block(row_tokens, rows)
         return number
 
-    def _fitting_rows(self, row_tokens: int) -> int:
-        spare = self._budget_tokens - sum(block.tokens for block in self.blocks.values())
-        return min(max(self._block_tokens // row_tokens, 1), spare // row_tokens)
+    @property
+    def _spare_tokens(self) -> int:
+        return self._budget_tokens - sum(block.tokens for block in self.blocks.values())

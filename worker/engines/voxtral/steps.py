@@ -48,6 +48,8 @@ class Steps:
         self._places = Staged(torch.zeros(slots, 3, dtype=torch.long), device)
         self._replays: MutableMapping[Tensor, dict[tuple[int, int], Replay]] = WeakTensorKeyDictionary()
         """By block, batch and length. They are freed with the memory of their block."""
+        self._blocks = 0
+        """How many blocks have replays, as far as the log knows."""
 
     @property
     def recorded(self) -> bool:
@@ -70,6 +72,7 @@ class Steps:
                 return
             if self._record(self._recorder, block, batch, length):
                 progress(done, len(wanted))
+        self._blocks = len(self._replays)
         log.info("steps_recorded", count=len(wanted))
 
     def run(self, block: Tensor, running: Sequence[RunningRow]) -> Tensor:
@@ -81,11 +84,21 @@ class Steps:
         end = max(one.position for one in running) + 1
         row_tokens, replays = block.shape[4], self._replays.get(block)
         if replays is None:
+            self._log_freed()
             self._send(running, batch, row_tokens)
             return self._step(block, self._places.device[:batch], read_length(end, row_tokens))
         batch = covering(recorded_batches(block.shape[2]), batch)
         self._send(running, batch, row_tokens)
         return replays[batch, covering(recorded_lengths(row_tokens), end)]()
+
+    def _log_freed(self) -> None:
+        if len(self._replays) < self._blocks:
+            self._blocks = len(self._replays)
+            log.warning(
+                "recorded_steps_freed",
+                message="A long question needed the memory of recorded steps, so usual "
+                f"questions run from Python from now on, which takes {EAGER_MS[0]} to {EAGER_MS[1]} ms for each token.",
+            )
 
     def _send(self, running: Sequence[RunningRow], batch: int, row_tokens: int) -> None:
         """A row that is not running writes to its last position, which is spare, and sees its first."""
