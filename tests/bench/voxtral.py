@@ -25,7 +25,7 @@ from worker.engines.voxtral_realtime.attention_choice import Wanted
 from worker.engines.voxtral_realtime.mel import LogMel
 from worker.engines.voxtral_realtime.model import BatchedModel
 from worker.engines.voxtral_realtime.prompt import Prompt
-from worker.engines.voxtral_realtime.sizes import row_bytes, rows_that_fit
+from worker.engines.voxtral_realtime.sizes import room_for, row_bytes
 from worker.engines.voxtral_realtime.speaking import Sayable
 
 RESULT: Final = Path("build/bench-voxtral.json")
@@ -169,7 +169,16 @@ def measure(arguments: argparse.Namespace) -> list[Figure]:
     print(f"transformers' generate, one session: {alone_ms:.1f} ms a position, {FRAME_MS / alone_ms:.1f} sessions")
     per_row = row_bytes(model.config, arguments.text_window, model.dtype.itemsize)
     gc.collect()
-    rows = rows_that_fit(None, per_row, free_memory_bytes(str(device)), device=str(device), default=arguments.cpu_rows)
+    room = room_for(
+        model.config,
+        arguments.text_window,
+        model.dtype.itemsize,
+        device=str(device),
+        free_bytes=free_memory_bytes(str(device)),
+        silent_positions=PROMPT.first_position,
+        records=not arguments.no_graphs,
+    )
+    rows = room.rows(per_row, None, default=arguments.cpu_rows)
     batched = batched_model(
         model,
         rows,

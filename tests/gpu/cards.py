@@ -9,12 +9,10 @@ from functools import cache
 from math import prod
 from typing import Any, Final
 
-from shared.session_options import DELAYS_MS
 from tests.published import realtime
 from tests.published.files import weights_bytes
-from worker.engines.voxtral_realtime.passes import recorded_passes
 from worker.engines.voxtral_realtime.prompt import Prompt
-from worker.engines.voxtral_realtime.sizes import beside_bytes, row_bytes, row_bytes_fp8, rows_that_fit, text_ring
+from worker.engines.voxtral_realtime.sizes import room_for, row_bytes, row_bytes_fp8
 from worker.engines.voxtral_realtime.weights import is_converted
 
 MIB: Final = 2**20
@@ -73,16 +71,12 @@ def small_weights_bytes() -> int:
 def slots(free_bytes: int, text_window: int, *, config: Any = None, fp8: bool = False) -> int:
     """What fits into so much memory beside the weights of a model in bfloat16; `fp8`: of `model.kv_dtype`."""
     config = config or published_config()
-    positions = text_ring(config, text_window).length
-
-    def beside(rows: int) -> int:
-        return beside_bytes(
-            config,
-            VALUE_BYTES,
-            silent_positions=PROMPT.first_position,
-            delays=len(DELAYS_MS),
-            recorded_passes=recorded_passes(rows, positions),
-        )
-
-    size = (row_bytes_fp8 if fp8 else row_bytes)(config, text_window, VALUE_BYTES)
-    return rows_that_fit(None, size, free_bytes, device="cuda:0", default=1, beside=beside)
+    room = room_for(
+        config,
+        text_window,
+        VALUE_BYTES,
+        device="cuda:0",
+        free_bytes=free_bytes,
+        silent_positions=PROMPT.first_position,
+    )
+    return room.rows((row_bytes_fp8 if fp8 else row_bytes)(config, text_window, VALUE_BYTES), None)

@@ -10,7 +10,7 @@ from transformers import VoxtralRealtimeFeatureExtractor, VoxtralRealtimeForCond
 from shared.config.sections import ModelSettings
 from shared.config.settings import Settings
 from shared.errors import StartupError
-from shared.session_options import DELAYS_MS, Mode
+from shared.session_options import Mode
 from worker.engines.auto import MIN_REALTIME_SLOTS
 from worker.engines.base import EngineInfo
 from worker.engines.compiling import Compiler
@@ -23,11 +23,10 @@ from worker.engines.voxtral_realtime.engine import VoxtralRealtimeEngine
 from worker.engines.voxtral_realtime.fp8 import FP8
 from worker.engines.voxtral_realtime.mel import LogMel
 from worker.engines.voxtral_realtime.model import BatchedModel
-from worker.engines.voxtral_realtime.passes import recorded_passes
 from worker.engines.voxtral_realtime.prompt import Prompt
-from worker.engines.voxtral_realtime.sizes import beside_bytes, row_bytes, row_bytes_fp8, rows_that_fit, text_ring
+from worker.engines.voxtral_realtime.sizes import room_for, row_bytes, row_bytes_fp8
 from worker.engines.voxtral_realtime.vocabulary import load_vocabulary
-from worker.engines.voxtral_realtime.weights import convert, is_converted
+from worker.engines.voxtral_realtime.weights import STORED_AS, convert, is_converted
 
 LANGUAGES: Final = ("ar", "de", "en", "es", "fr", "hi", "it", "ja", "ko", "nl", "pt", "ru", "zh")
 """Delays of the published checkpoint (its model card). The delay is an input of the model."""
@@ -54,7 +53,7 @@ def load_realtime(settings: Settings, name: str, *, default_slots: int, threads:
     weight_dtype = settings.model.weight_dtype
     _check_weight_dtype(weight_dtype, placed)
     shrinking = None
-    if weight_dtype in ("int8", "fp8"):
+    if weight_dtype in STORED_AS:
         shrinking = Shrinking(is_converted, lambda model, device: convert(model, weight_dtype, device))
     model = load(VoxtralRealtimeForConditionalGeneration, directory, placed, shrinking)
     rows, kv_dtype = _rows(settings, model.config, placed, default_slots, prompt)
@@ -128,32 +127,36 @@ def _rows(
     settings: Settings, config: Any, placed: Placement, default_slots: int, prompt: Prompt
 ) -> tuple[int, torch.dtype]:
     """How many sessions fit, and the type in which their keys and values are stored."""
-    window, wanted = settings.model.text_window, settings.model.slots
-    free = free_memory_bytes(placed.device)
-    positions = text_ring(config, window).length
-
-    def beside(rows: int) -> int:
-        return beside_bytes(
-            config,
-            placed.dtype.itemsize,
-            silent_positions=prompt.first_position,
-            delays=len(DELAYS_MS),
-            recorded_passes=recorded_passes(rows, positions) if settings.model.cuda_graphs else 0,
-        )
-
-    def fitting(rows: int | None, size: int) -> int:
-        return rows_that_fit(rows, size, free, device=placed.device, default=default_slots, beside=beside)
-
+    model, free_bytes = settings.model, free_memory_bytes(placed.device)
+    window, wanted = model.text_window, model.slots
+    room = room_for(
+        config,
+        window,
+        placed.dtype.itemsize,
+        device=placed.device,
+        free_bytes=free_bytes,
+        silent_positions=prompt.first_position,
+        records=model.cuda_graphs,
+    )
     sizes = {
         dtype: row_bytes(config, window, dtype.itemsize) for dtype in dict.fromkeys((placed.dtype, torch.bfloat16))
     } | {FP8: row_bytes_fp8(config, window, placed.dtype.itemsize)}
-    kept_as = {"auto": placed.dtype, "bf16": torch.bfloat16, "fp8": FP8}[settings.model.kv_dtype]
-    if settings.model.kv_dtype == "auto" and placed.device.startswith("cuda"):
-        try:
-            fitting(wanted or MIN_REALTIME_SLOTS, sizes[kept_as])
-        except StartupError:
-            kept_as = FP8
-    rows, size = fitting(wanted, sizes[kept_as]), sizes[kept_as]
-    fields = {"slots": rows, "slot_mb": round(size / 1e6, 1), "free_mb": round(free / 1e6), "device": placed.device}
-    log.info("slots_sized", kv_dtype=str(kept_as).removeprefix("torch."), **fields)
+    kept_as = {"auto": placed.dtype, "bf16": torch.bfloat16, "fp8": FP8}[model.kv_dtype]
+    least = wanted or MIN_REALTIME_SLOTS
+    if model.kv_dtype == "auto" and placed.device.startswith("cuda") and room.fitting(sizes[kept_as], least) < least:
+        kept_as = FP8
+    remedies = []
+    if kept_as != FP8:
+        remedies.append("model.kv_dtype to fp8")
+    if model.weight_dtype not in STORED_AS:
+        remedies.append("model.weight_dtype to int8")
+    rows = room.rows(sizes[kept_as], wanted, default=default_slots, remedies=remedies)
+    log.info(
+        "slots_sized",
+        kv_dtype=str(kept_as).removeprefix("torch."),
+        slots=rows,
+        slot_mb=round(sizes[kept_as] / 1e6, 1),
+        free_mb=round(free_bytes / 1e6),
+        device=placed.device,
+    )
     return rows, kept_as

@@ -1,11 +1,13 @@
 """How large the tensors of a checkpoint are, and how many rows of them fit into memory."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from shared.errors import StartupError
+from shared.session_options import DELAYS_MS
 from worker.engines.cuda_graphs import GRAPH_BYTES, STREAMS, WORKSPACE_BYTES
+from worker.engines.voxtral_realtime.passes import recorded_passes
 
 RING_ALIGNMENT: Final = 16
 """Ring lengths are a multiple of this: attention kernels accept masks only with aligned rows."""
@@ -99,32 +101,72 @@ def beside_bytes(config: Any, value_bytes: int, *, silent_positions: int, delays
     return (encoder + text) * value_bytes + recorded_passes * GRAPH_BYTES + STREAMS * WORKSPACE_BYTES
 
 
-def rows_that_fit(
-    wanted: int | None,
-    bytes_per_row: int,
-    free_bytes: int,
+@dataclass(frozen=True, slots=True)
+class Room:
+    """The memory that a device has for rows, beside the weights."""
+
+    device: str
+    free_bytes: int
+    beside: Callable[[int], int] = lambda _rows: 0
+    """The bytes that this many rows need besides themselves."""
+
+    def fitting(self, bytes_per_row: int, wanted: int | None = None) -> int:
+        """How many rows fit beside what `wanted` rows need, or as many as may fit."""
+        return max(0, int((self.free_bytes - self._reserved_bytes(bytes_per_row, wanted)) // bytes_per_row))
+
+    def rows(self, bytes_per_row: int, wanted: int | None, *, default: int = 1, remedies: Sequence[str] = ()) -> int:
+        """`wanted` rows, or as many as fit on a GPU, or at most `default` of them on a CPU.
+
+        Raises `StartupError` if they do not fit. `remedies`: settings and values that leave more room.
+        """
+        fitting = self.fitting(bytes_per_row, wanted)
+        rows = wanted or min(fitting, MAX_AUTO_ROWS if self._is_gpu else default)
+        if 0 < rows <= fitting:
+            return rows
+        reserved = _gb(int(self._reserved_bytes(bytes_per_row, wanted)))
+        raise StartupError(
+            f"Setting model.slots is {wanted or 'unset'}, but {fitting} slots of {_gb(bytes_per_row)} fit into the "
+            f"{_gb(self.free_bytes)} of free memory on {self.device} besides the model ({reserved} stay in reserve); "
+            f"lower {'model.slots or ' if wanted else ''}model.text_window"
+            + (f", or set {' or '.join(remedies)}." if remedies else ".")
+        )
+
+    @property
+    def _is_gpu(self) -> bool:
+        return self.device.startswith("cuda")
+
+    def _reserved_bytes(self, bytes_per_row: int, wanted: int | None) -> float:
+        share = RESERVED_SHARE * self.free_bytes
+        if not self._is_gpu:
+            return share
+        reserved = max(share, RESERVED_BYTES)
+        most = wanted or min(MAX_AUTO_ROWS, max(1, int((self.free_bytes - reserved) // bytes_per_row)))
+        return max(reserved, ACTIVATIONS_BYTES + self.beside(most))
+
+
+def room_for(
+    config: Any,
+    text_window: int,
+    value_bytes: int,
     *,
     device: str,
-    default: int,
-    beside: Callable[[int], int] = lambda _rows: 0,
-) -> int:
-    """`wanted` rows, or as many as fit on a GPU, or at most `default` of them on a CPU.
+    free_bytes: int,
+    silent_positions: int,
+    records: bool = True,
+) -> Room:
+    """The room of a loaded model. `records`: whether passes are recorded."""
+    positions = text_ring(config, text_window).length
 
-    `beside` gives the bytes that this many rows need besides themselves. Raises `StartupError` if they do not fit.
-    """
-    reserved = max(RESERVED_SHARE * free_bytes, RESERVED_BYTES if device.startswith("cuda") else 0)
-    if device.startswith("cuda"):
-        guess = wanted or min(MAX_AUTO_ROWS, max(1, int((free_bytes - reserved) // bytes_per_row)))
-        reserved = max(reserved, ACTIVATIONS_BYTES + beside(guess))
-    fitting = max(0, int((free_bytes - reserved) // bytes_per_row))
-    rows = wanted or min(fitting, MAX_AUTO_ROWS if device.startswith("cuda") else default)
-    if 0 < rows <= fitting:
-        return rows
-    raise StartupError(
-        f"Setting model.slots is {wanted or 'unset'}, but {fitting} slots of {_gb(bytes_per_row)} fit into the "
-        f"{_gb(free_bytes)} of free memory on {device} besides the model ({_gb(int(reserved))} stay in reserve); "
-        "lower model.slots or model.text_window, or set model.kv_dtype to fp8."
-    )
+    def beside(rows: int) -> int:
+        return beside_bytes(
+            config,
+            value_bytes,
+            silent_positions=silent_positions,
+            delays=len(DELAYS_MS),
+            recorded_passes=recorded_passes(rows, positions) if records else 0,
+        )
+
+    return Room(device, free_bytes, beside)
 
 
 def _gb(size: int) -> str:

@@ -18,10 +18,10 @@ from worker.engines.voxtral_realtime.sizes import (
     GRAPH_BYTES,
     MAX_AUTO_ROWS,
     RingShape,
+    Room,
     beside_bytes,
     row_bytes,
     row_bytes_fp8,
-    rows_that_fit,
 )
 
 # The published 4B checkpoint.
@@ -30,6 +30,7 @@ CONFIG = SimpleNamespace(
     audio_config=SimpleNamespace(num_hidden_layers=32, num_attention_heads=32, head_dim=64, sliding_window=750),
     text_config=SimpleNamespace(num_hidden_layers=26, num_key_value_heads=8, head_dim=128, sliding_window=8192),
 )
+PROMPT = Prompt(1, 32, left_pad_tokens=32, default_delay_ms=480, hop_samples=160, n_fft=400, mel_frames=8)
 GB = 10**9
 
 
@@ -63,8 +64,7 @@ def test_keys_and_values_take_8_bits_where_memory_is_short(
     monkeypatch.setattr(loading, "free_memory_bytes", lambda device: int(free_gb * GB))
     settings = Settings(model={"kv_dtype": kv_dtype, "slots": slots})  # type: ignore[arg-type]
     placed = Placement("cuda:0", torch.bfloat16, "sdpa")
-    prompt = Prompt(1, 32, left_pad_tokens=32, default_delay_ms=480, hop_samples=160, n_fft=400, mel_frames=8)
-    rows, chosen = loading._rows(settings, CONFIG, placed, 16, prompt)
+    rows, chosen = loading._rows(settings, CONFIG, placed, 16, PROMPT)
     assert chosen == kept_as
     assert rows == slots if slots else rows >= 1
 
@@ -80,11 +80,11 @@ def test_ring_holds_a_window_for_each_query_of_a_pass(window: int, queries: int,
 
 
 def test_unset_slots_fill_a_gpu_and_are_few_on_a_cpu() -> None:
-    assert rows_that_fit(None, GB, 70 * GB, device="cuda:0", default=16) == 63
-    assert rows_that_fit(None, GB, 10 * GB, device="cuda:0", default=16) == 7  # 2 GiB stay in reserve
-    assert rows_that_fit(None, 1, 70 * GB, device="cuda:0", default=16) == MAX_AUTO_ROWS
-    assert rows_that_fit(None, 1, 70 * GB, device="cpu", default=16) == 16
-    assert rows_that_fit(5, GB, 70 * GB, device="cuda:0", default=16) == 5
+    assert Room("cuda:0", 70 * GB).rows(GB, None, default=16) == 63
+    assert Room("cuda:0", 10 * GB).rows(GB, None, default=16) == 7  # 2 GiB stay in reserve
+    assert Room("cuda:0", 70 * GB).rows(1, None, default=16) == MAX_AUTO_ROWS
+    assert Room("cpu", 70 * GB).rows(1, None, default=16) == 16
+    assert Room("cuda:0", 70 * GB).rows(GB, 5, default=16) == 5
 
 
 def test_snapshots_passes_and_workspaces_are_counted() -> None:
@@ -92,14 +92,31 @@ def test_snapshots_passes_and_workspaces_are_counted() -> None:
     beside = beside_bytes(CONFIG, 2, silent_positions=31, delays=16, recorded_passes=0)
     assert beside == 32_505_856 + 16 * 3_301_376 + 2 * 32 * 2**20
     assert beside_bytes(CONFIG, 2, silent_positions=31, delays=16, recorded_passes=9) == beside + 9 * GRAPH_BYTES
-    many = rows_that_fit(None, GB, 12 * GB, device="cuda:0", default=16, beside=lambda rows: rows * GB // 2)
+    many = Room("cuda:0", 12 * GB, lambda rows: rows * GB // 2).rows(GB, None)
     assert many == int((12 * GB - ACTIVATIONS_BYTES - 9 * GB // 2) // GB)
-    assert rows_that_fit(None, GB, 12 * GB, device="cuda:0", default=16, beside=lambda rows: 1) == 9
+    assert Room("cuda:0", 12 * GB, lambda rows: 1).rows(GB, None) == 9
 
 
 @pytest.mark.parametrize(
     ("wanted", "free", "said"), [(64, 70 * GB, "64, but 63 slots"), (None, GB, "unset, but 0 slots")]
 )
 def test_slots_that_do_not_fit_are_rejected_with_the_number_that_fits(wanted: int | None, free: int, said: str) -> None:
-    with pytest.raises(StartupError, match=re.escape(said) + r".*cuda:1.*lower model\.slots or model\.text_window"):
-        rows_that_fit(wanted, GB, free, device="cuda:1", default=16)
+    with pytest.raises(StartupError, match=re.escape(said) + r".*cuda:1.*lower .*model\.text_window\.$"):
+        Room("cuda:1", free).rows(GB, wanted, default=16)
+
+
+@pytest.mark.parametrize(
+    ("model", "remedies"),
+    [
+        ({"slots": 90}, "lower model.slots or model.text_window, or set model.weight_dtype to int8."),
+        ({"kv_dtype": "bf16", "slots": 90}, ", or set model.kv_dtype to fp8 or model.weight_dtype to int8."),
+        ({"kv_dtype": "fp8", "weight_dtype": "int8", "slots": 90}, "lower model.slots or model.text_window."),
+    ],
+)
+def test_only_remedies_that_are_left_are_named(
+    model: dict[str, object], remedies: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`auto` has tried fp8 itself."""
+    monkeypatch.setattr(loading, "free_memory_bytes", lambda device: 7 * GB)
+    with pytest.raises(StartupError, match=re.escape(remedies)):
+        loading._rows(Settings(model=model), CONFIG, Placement("cuda:0", torch.bfloat16, "sdpa"), 16, PROMPT)  # type: ignore[arg-type]
