@@ -111,6 +111,15 @@ def test_recorded_steps_go_with_the_memory_of_their_rows() -> None:
     assert [log["event"] for log in logs] == ["recorded_steps_freed"]
 
 
+def test_last_step_that_cannot_be_recorded_is_told_like_any_other() -> None:
+    recorder = ReplayRecorder(1 * 3 - 1, RuntimeError("capture failed"))
+    steps = Steps(lambda block, _places, _length: block[0, 0, :, 0, 0], SLOTS, torch.device("cpu"), recorder)
+    with capture_logs() as logs:
+        steps.warm_up([torch.zeros(2, 1, 1, 1, 1024, 1)], lambda _done, _count: None)
+    assert [log["event"] for log in logs] == ["steps_not_recorded"]
+    assert not steps.recorded
+
+
 def test_step_that_reads_on_the_host_is_not_recorded() -> None:
     read = torch.inference_mode()(lambda: torch.ones(2) * float(torch.ones(2).max()))
     with pytest.raises(RuntimeError, match="aten::item"):

@@ -60,6 +60,8 @@ class Steps:
 
         Too little memory is raised.
         """
+        if self._recorder is None:
+            return
         # The largest first: the smaller ones then find room in the memory that it has allocated.
         wanted = [
             (block, batch, length)
@@ -68,10 +70,9 @@ class Steps:
             for length in reversed(recorded_lengths(block.shape[4]))
         ]
         for done, (block, batch, length) in enumerate(wanted, start=1):
-            if self._recorder is None:  # set to None by a step that could not be recorded
+            if not self._record(self._recorder, block, batch, length):
                 return
-            if self._record(self._recorder, block, batch, length):
-                progress(done, len(wanted))
+            progress(done, len(wanted))
         self._blocks = len(self._replays)
         log.info("steps_recorded", count=len(wanted))
 

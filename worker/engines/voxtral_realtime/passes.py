@@ -51,14 +51,15 @@ class Passes:
 
     def warm_up(self, progress: Callable[[int, int], None]) -> None:
         """Record a pass of each shape; `progress` gets the number done and the total. Too little memory is raised."""
+        if self._recorder is None:
+            return
         count = len(self._batches) * len(self._positions)
         # The largest first: the smaller ones then find room in the memory that it has allocated.
         for batch in reversed(self._batches):
             for positions in reversed(self._positions):
-                if self._recorder is None:  # set to None by a pass that could not be recorded
+                if (batch, positions) not in self._replays and not self._record(self._recorder, batch, positions):
                     return
-                if (batch, positions) in self._replays or self._record(self._recorder, batch, positions):
-                    progress(len(self._replays), count)
+                progress(len(self._replays), count)
         log.info("passes_recorded", count=len(self._replays))
 
     def time_s(self, batch: int, positions: int) -> float:
