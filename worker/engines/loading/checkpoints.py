@@ -55,19 +55,19 @@ class Placement:
 
 
 @dataclass(frozen=True, slots=True)
-class Shrinking:
+class Conversion:
     """How a model is made smaller before it goes to its device."""
 
     applies: Callable[[str], bool]
-    """Whether it shrinks the checkpoint's tensor of this name. Each number of it then takes one byte."""
+    """Whether it converts the checkpoint's tensor of this name. Each number of it then takes one byte."""
     run: Callable[[Any, torch.device], None]
 
 
 @dataclass(frozen=True, slots=True)
 class _Weights:
     parameters: int
-    shrunk: int
-    """How many of the parameters are shrunk."""
+    converted: int
+    """How many of the parameters are converted to one byte."""
     stored_as: set[str]
 
 
@@ -137,13 +137,15 @@ def free_memory_bytes(device: str) -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")  # not Linux: all installed memory
 
 
-def load(model_class: type[Model], directory: Path, placement: Placement, shrinking: Shrinking | None = None) -> Model:
+def load(
+    model_class: type[Model], directory: Path, placement: Placement, conversion: Conversion | None = None
+) -> Model:
     """The model with its weights on its device, in evaluation mode and without gradients.
 
     Raises `StartupError` if the checkpoint has another architecture, is damaged, or does not fit into memory.
     """
     _check_architecture(model_class, directory)
-    _check_memory(directory, placement, shrinking)
+    _check_memory(directory, placement, conversion)
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     try:
@@ -158,8 +160,8 @@ def load(model_class: type[Model], directory: Path, placement: Placement, shrink
                 output_loading_info=True,
             )
             model, report = loaded
-            if shrinking is not None:
-                shrinking.run(model, torch.device(placement.device))
+            if conversion is not None:
+                conversion.run(model, torch.device(placement.device))
             model.to(placement.device)
     except torch.OutOfMemoryError as error:
         raise StartupError(f"The model in {directory} does not fit into the memory of {placement.device}.") from error
@@ -220,18 +222,18 @@ def _check_architecture(model_class: type[PreTrainedModel], directory: Path) -> 
         )
 
 
-def _check_memory(directory: Path, placement: Placement, shrinking: Shrinking | None) -> None:
-    weights = _measured(directory, shrinking)
+def _check_memory(directory: Path, placement: Placement, conversion: Conversion | None) -> None:
+    weights = _measured(directory, conversion)
     whole_bytes = weights.parameters * placement.dtype.itemsize
-    needs_bytes = {placement.device: whole_bytes - weights.shrunk * (placement.dtype.itemsize - 1)}
+    needs_bytes = {placement.device: whole_bytes - weights.converted * (placement.dtype.itemsize - 1)}
     if weights.stored_as != {STORED_AS[placement.compute_type]}:
-        # Weights that are not converted stay memory-mapped and take no memory besides the GPU's.
+        # Weights that are stored in this precision stay memory-mapped and take no memory besides the GPU's.
         needs_bytes["cpu"] = whole_bytes
     for device, model_bytes in needs_bytes.items():
         needed_bytes, free_bytes = round(model_bytes * WORKING_SHARE), free_memory_bytes(device)
         if needed_bytes > free_bytes:
             place = "this machine" if device == "cpu" else device
-            precision = f"{placement.compute_type} and 8 bits" if shrinking else placement.compute_type
+            precision = f"{placement.compute_type} and 8 bits" if conversion else placement.compute_type
             raise StartupError(
                 f"The model in {directory} needs {needed_bytes / BYTES_PER_GB:.1f} GB of memory in "
                 f"{precision}, but {place} has {free_bytes / BYTES_PER_GB:.1f} GB free; free some, or "
@@ -239,9 +241,9 @@ def _check_memory(directory: Path, placement: Placement, shrinking: Shrinking | 
             )
 
 
-def _measured(directory: Path, shrinking: Shrinking | None) -> _Weights:
+def _measured(directory: Path, conversion: Conversion | None) -> _Weights:
     """The sizes in the headers of the files. A truncated file is detected here."""
-    parameters, shrunk, stored_as = 0, 0, set()
+    parameters, converted, stored_as = 0, 0, set()
     for path in weight_files(directory):
         try:
             with safe_open(path, framework="pt") as weights:
@@ -249,11 +251,11 @@ def _measured(directory: Path, shrinking: Shrinking | None) -> _Weights:
                     tensor = weights.get_slice(name)
                     count = prod(tensor.get_shape())
                     parameters += count
-                    shrunk += count if shrinking is not None and shrinking.applies(name) else 0
+                    converted += count if conversion is not None and conversion.applies(name) else 0
                     stored_as.add(str(tensor.get_dtype()))
         except (SafetensorError, OSError) as error:
             raise StartupError(f"The file {path} is damaged ({str(error).rstrip('.')}); copy it again.") from error
-    return _Weights(parameters, shrunk, stored_as)
+    return _Weights(parameters, converted, stored_as)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

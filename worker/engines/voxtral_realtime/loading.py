@@ -14,7 +14,7 @@ from shared.session_options import Mode
 from worker.engines.auto import MIN_REALTIME_SLOTS
 from worker.engines.base import EngineInfo
 from worker.engines.compiling import Compiler
-from worker.engines.loading.checkpoints import Placement, Shrinking, free_memory_bytes, load, locate, placement
+from worker.engines.loading.checkpoints import Conversion, Placement, free_memory_bytes, load, locate, placement
 from worker.engines.loading.out_of_memory import memory_needed
 from worker.engines.loading.spectrogram import check_spectrogram
 from worker.engines.voxtral_realtime.attention_choice import Wanted
@@ -29,7 +29,7 @@ from worker.engines.voxtral_realtime.vocabulary import load_vocabulary
 from worker.engines.voxtral_realtime.weights import STORED_AS, convert, is_converted
 
 LANGUAGES: Final = ("ar", "de", "en", "es", "fr", "hi", "it", "ja", "ko", "nl", "pt", "ru", "zh")
-"""Delays of the published checkpoint (its model card). The delay is an input of the model."""
+"""Those of the published checkpoint (its model card)."""
 
 log = structlog.get_logger()
 
@@ -52,10 +52,10 @@ def load_realtime(settings: Settings, name: str, *, default_slots: int, threads:
         torch.set_num_threads(threads)
     weight_dtype = settings.model.weight_dtype
     _check_weight_dtype(weight_dtype, placed)
-    shrinking = None
+    conversion = None
     if weight_dtype in STORED_AS:
-        shrinking = Shrinking(is_converted, lambda model, device: convert(model, weight_dtype, device))
-    model = load(VoxtralRealtimeForConditionalGeneration, directory, placed, shrinking)
+        conversion = Conversion(is_converted, lambda model, device: convert(model, weight_dtype, device))
+    model = load(VoxtralRealtimeForConditionalGeneration, directory, placed, conversion)
     rows, kv_dtype = _rows(settings, model.config, placed, default_slots, prompt)
     with memory_needed(device=placed.device, slots=rows):
         batched = BatchedModel(
@@ -75,7 +75,7 @@ def load_realtime(settings: Settings, name: str, *, default_slots: int, threads:
         engine="voxtral_realtime",
         model=name,
         device=placed.device,
-        compute_type=f"{weight_dtype}_{placed.compute_type}" if shrinking else placed.compute_type,
+        compute_type=f"{weight_dtype}_{placed.compute_type}" if conversion else placed.compute_type,
         modes=(Mode.TRANSCRIBE,),
         languages=LANGUAGES,
         slots=rows,
