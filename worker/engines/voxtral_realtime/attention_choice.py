@@ -7,7 +7,6 @@ with weights of 8 bits are chosen in the same way.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Final, Literal
 
 import structlog
@@ -22,6 +21,7 @@ from worker.engines.voxtral_realtime.ring import Ring
 from worker.engines.voxtral_realtime.weights import Product, product, small_weights
 
 Wanted = Literal["auto", "torch", "triton"]
+Run = Callable[[], Tensor]
 TRITON: Final = "triton"
 MAX_DIFFERENCE: Final = {torch.float32: 1e-3, torch.bfloat16: 0.04, torch.float16: 0.01}
 """Difference of the two results, relative to the length of PyTorch's. Both round between operations; results of eight
@@ -71,59 +71,73 @@ def choose_products(wanted: Wanted, model: nn.Module, device: torch.device) -> s
         return "torch"
     largest = max(modules, key=lambda one: one.weight.numel())
     hidden = torch.randn(1, 1, largest.weight.shape[1], device=device).to(largest.scales.dtype)
-    fields: dict[str, object] = {"part": "products"}
 
-    def by(function: Product) -> Tensor:
-        return function(hidden, largest.weight, largest.scales)
+    def by(function: Product) -> Run:
+        return lambda: function(hidden, largest.weight, largest.scales)
 
-    @cache
-    def kernel_product() -> Product:
-        """Defined on the first call, since that can fail, too."""
-        from worker.engines.voxtral_realtime import weight_product  # noqa: PLC0415 -- needs Triton
-
-        return weight_product.kernel_product
-
-    def difference() -> float:
-        expected, got = by(product).float(), by(kernel_product()).float()
-        return float((got - expected).norm() / expected.norm())
-
-    def times_ms() -> tuple[float, float]:
-        return _timed_ms(lambda: by(product), device), _timed_ms(lambda: by(kernel_product()), device)
-
-    reason = _objection(difference, MAX_DIFFERENCE[hidden.dtype], times_ms if device.type == "cuda" else None, fields)
-    if reason is not None:
-        log.warning("products_chosen", kernel="torch", reason=f"Triton's product is not used: {reason}.", **fields)
+    allowed = MAX_DIFFERENCE[hidden.dtype]
+    found = _compared(
+        lambda: by(product), lambda: by(_kernel_product()), allowed, device, must_be_faster=device.type == "cuda"
+    )
+    if found.objection is not None:
+        reason = f"Triton's product is not used: {found.objection}."
+        log.warning("products_chosen", part="products", kernel="torch", reason=reason, **found.measured)
         return "torch"
     for one in modules:
-        one.product = kernel_product()
-    log.info("products_chosen", kernel=TRITON, **fields)
+        one.product = _kernel_product()
+    log.info("products_chosen", part="products", kernel=TRITON, **found.measured)
     return TRITON
 
 
-def _objection(
-    difference: Callable[[], float],
-    allowed: float,
-    times_ms: Callable[[], tuple[float, float]] | None,
-    fields: dict[str, object],
-) -> str | None:
-    """Why Triton's code is not used, as the end of a sentence, or None. What is measured is added to `fields`.
+def _kernel_product() -> Product:
+    """Defined on the first call, which can fail, too."""
+    from worker.engines.voxtral_realtime import weight_product  # noqa: PLC0415 -- needs Triton
 
-    `times_ms` measures PyTorch's code and Triton's; without it, Triton's need not be faster.
+    return weight_product.kernel_product
+
+
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    objection: str | None
+    """Why Triton's code is not used, as the end of a sentence."""
+    measured: dict[str, float]
+    """For the log."""
+
+
+def _compared(
+    by_torch: Callable[[], Run],
+    by_triton: Callable[[], Run],
+    allowed: float,
+    device: torch.device,
+    *,
+    must_be_faster: bool,
+) -> _Comparison:
+    """Compare the results of PyTorch's and of Triton's code, and their times on the GPU if Triton's must be faster.
+
+    Each run is made anew, since the ones before may have changed what it reads.
     """
+    measured: dict[str, float] = {}
     try:
-        found = difference()
-        fields |= {"difference": round(found, 5)}
-        if not found <= allowed:  # NaN is not
-            return f"its result differs by {found:.2g}, more than {allowed}"
-        if times_ms is None:
-            return None
-        torch_ms, triton_ms = times_ms()
-        fields |= {"torch_ms": round(torch_ms, 3), "triton_ms": round(triton_ms, 3)}
+        difference = _difference(by_torch()(), by_triton()())
+        measured["difference"] = round(difference, 5)
+        if not difference <= allowed:  # NaN is not
+            return _Comparison(f"its result differs by {difference:.2g}, more than {allowed}", measured)
+        if must_be_faster:
+            measured["torch_ms"] = round(_timed_ms(by_torch(), device), 3)
+            measured["triton_ms"] = round(_timed_ms(by_triton(), device), 3)
+            if measured["triton_ms"] >= measured["torch_ms"]:
+                return _Comparison("it is slower", measured)
     except Exception as error:  # whatever Triton raises if it cannot compile or run, PyTorch's code works
         if is_out_of_memory(error):
             raise
-        return f"it cannot run ({_one_line(error)})"
-    return "it is slower" if triton_ms >= torch_ms else None
+        return _Comparison(f"it cannot run ({_one_line(error)})", measured)
+    return _Comparison(None, measured)
+
+
+def _difference(by_torch: Tensor, by_triton: Tensor) -> float:
+    """That of the worst vector, relative to the length of PyTorch's. NaN if one has any."""
+    apart = (by_triton.float() - by_torch.float()).norm(dim=-1)
+    return float((apart / by_torch.float().norm(dim=-1).clamp(min=1e-6)).max())
 
 
 def _one_line(error: Exception) -> str:
@@ -146,25 +160,29 @@ def _chosen(wanted: Wanted, part: AttentionPart, rows: int, torch_name: str) -> 
     from worker.engines.voxtral_realtime.ring_attention import RingAttention, use_kernels  # noqa: PLC0415
 
     processors = _processors(part.ring.device)
-    kernels = cache(lambda: RingAttention(part.module.layers[0].self_attn, processors))
     trial = _Trial(part, rows)
-    fields: dict[str, object] = {"part": part.name}
-    allowed = MAX_FP8_DIFFERENCE if part.ring.is_fp8 else MAX_DIFFERENCE[trial.dtype]
-    times_ms = (lambda: trial.times_ms(kernels())) if wanted == "auto" else None
     try:
-        reason = _objection(lambda: trial.difference(kernels()), allowed, times_ms, fields)
+        found = _compared(
+            lambda: trial.run(part.module.layers[0].self_attn, by_kernel=False),
+            lambda: trial.run(RingAttention(part.module.layers[0].self_attn, processors), by_kernel=True),
+            MAX_FP8_DIFFERENCE if part.ring.is_fp8 else MAX_DIFFERENCE[trial.dtype],
+            part.ring.device,
+            must_be_faster=wanted == "auto",
+        )
     finally:
         part.ring.by_kernel = False
         part.ring.clear()
-    if reason is None:
+    if found.objection is None:
         use_kernels(part.module, part.ring, processors)
-        log.info("attention_chosen", kernel=TRITON, **fields)
+        log.info("attention_chosen", part=part.name, kernel=TRITON, **found.measured)
         return TRITON
     if wanted == TRITON:
         raise StartupError(
-            f"Setting model.attention is 'triton', but for the {part.name} {reason}; allowed here: auto, torch."
+            f"Setting model.attention is 'triton', but for the {part.name} {found.objection}; "
+            "allowed here: auto, torch."
         )
-    log.warning("attention_chosen", kernel=torch_name, reason=f"Triton's attention is not used: {reason}.", **fields)
+    reason = f"Triton's attention is not used: {found.objection}."
+    log.warning("attention_chosen", part=part.name, kernel=torch_name, reason=reason, **found.measured)
     return torch_name
 
 
@@ -174,7 +192,6 @@ class _Trial:
     def __init__(self, part: AttentionPart, rows: int) -> None:
         self._part, self._ring = part, part.ring
         shape, device = part.ring.shape, part.ring.device
-        self._stock = part.module.layers[0].self_attn
         self.dtype = part.ring.dtype
         generator = torch.Generator(device=device).manual_seed(0)
 
@@ -189,41 +206,27 @@ class _Trial:
         self._positions = passes[:, None] * shape.queries + torch.arange(shape.queries, device=device)
         self._angles = part.module.rotary_emb(self._hidden, self._positions)
 
-    def difference(self, kernels: nn.Module) -> float:
-        """Difference of the two results: the worst vector, relative to the length of PyTorch's. NaN if one has any."""
-        by_torch = self._ready(by_kernel=False)()
-        by_kernel = self._ready(by_kernel=True, layer=kernels)()
-        apart = (by_kernel.float() - by_torch.float()).norm(dim=-1)
-        return float((apart / by_torch.float().norm(dim=-1).clamp(min=1e-6)).max())
-
-    def times_ms(self, kernels: nn.Module) -> tuple[float, float]:
-        """PyTorch's and the kernels'."""
-        device = self._hidden.device
-        torch_ms = _timed_ms(self._ready(by_kernel=False), device)
-        return torch_ms, _timed_ms(self._ready(by_kernel=True, layer=kernels), device)
-
-    def _ready(self, *, by_kernel: bool, layer: nn.Module | None = None) -> Callable[[], Tensor]:
+    def run(self, layer: nn.Module, *, by_kernel: bool) -> Run:
         """A run of the layer over rings that have the same content each time."""
         self._ring.by_kernel = by_kernel
         self._ring.fill_layer(0, *self._entries)
         visible = self._ring.prepare(self._positions, self._ring.length)
         mask = additive(visible, self.dtype, 1 if by_kernel else self._part.group)
-        layer = layer or self._stock
 
         def run() -> Tensor:
             with pinned_kernels(self._hidden.device):
-                heard: Tensor = layer(
+                output: Tensor = layer(
                     hidden_states=self._hidden,
                     position_embeddings=self._angles,
                     attention_mask=mask,
                     past_key_values=self._ring,
                 )[0]
-            return heard
+            return output
 
         return run
 
 
-def _timed_ms(run: Callable[[], Tensor], device: torch.device) -> float:
+def _timed_ms(run: Run, device: torch.device) -> float:
     """Milliseconds of a run on this GPU: the median of several runs."""
     times_ms = []
     with torch.cuda.device(device):  # events are of the current device
