@@ -19,28 +19,18 @@ import torch
 from transformers import VoxtralRealtimeConfig, VoxtralRealtimeFeatureExtractor, VoxtralRealtimeForConditionalGeneration
 
 from tests.bench.figures import Figure, keep, machine, percentile, show
+from tests.gpu.cards import PROMPT
 from worker.engines.compiling import Compiler, Setting
 from worker.engines.loading.checkpoints import free_memory_bytes
 from worker.engines.voxtral_realtime.attention_choice import Wanted
+from worker.engines.voxtral_realtime.calibration import FRAME_MS
 from worker.engines.voxtral_realtime.mel import LogMel
 from worker.engines.voxtral_realtime.model import BatchedModel
-from worker.engines.voxtral_realtime.prompt import Prompt
 from worker.engines.voxtral_realtime.sizes import room_for, row_bytes
 from worker.engines.voxtral_realtime.speaking import Sayable
 
 RESULT: Final = Path("build/bench-voxtral.json")
-FRAME_MS: Final = 80.0
-"""A longer pass is slower than real time."""
 DELAY_TOKENS: Final = 6
-PROMPT: Final = Prompt(
-    bos_token=1,
-    pad_token=32,
-    left_pad_tokens=32,
-    default_delay_ms=480,
-    hop_samples=160,
-    n_fft=400,
-    mel_frames=8,
-)
 WARM_PASSES: Final = 5
 GENERATED_POSITIONS: Final = 60
 CPU_SHAPE: Final = {

@@ -14,11 +14,10 @@ from typing import Any, Final
 from tests.gpu.cards import CARDS, VALUE_BYTES, WEIGHTS_BYTES, Card, published_config, slots
 from tests.gpu.report import table
 from tests.published import realtime
+from worker.engines.voxtral_realtime.calibration import LIMIT_MS
 from worker.engines.voxtral_realtime.sizes import encoder_ring, row_bytes, text_ring
 
 WINDOWS: Final = (2048, 8192)
-GOAL_MS: Final = 60.0
-"""Sessions are counted up to passes of this length: then there is room before the 80 ms of a pass are over."""
 DELAY_MS: Final = 480
 SHOWN_AFTER_MS: Final = 120
 """A word ends in the middle of its 80 ms, on average, and its text comes one position after its marker."""
@@ -75,9 +74,9 @@ def calculated(card: Card, sessions: int, text_window: int) -> Pass:
 
 
 def within(card: Card, text_window: int, most: int) -> int:
-    """The most sessions, up to `most`, whose passes take no longer than `GOAL_MS`."""
+    """The most sessions, up to `most`, whose passes take no longer than `LIMIT_MS`."""
     sessions = 0
-    while sessions < most and 1000 * calculated(card, sessions + 1, text_window).total_s <= GOAL_MS:
+    while sessions < most and 1000 * calculated(card, sessions + 1, text_window).total_s <= LIMIT_MS:
         sessions += 1
     return sessions
 

@@ -20,7 +20,16 @@ VALUE_BYTES: Final = 2
 CONTEXT_BYTES: Final = 450 * 10**6
 """CUDA's own part of a process that has loaded torch's kernels. Not measured: half a gigabyte is usual."""
 WEIGHTS_BYTES: Final = weights_bytes(realtime.shapes())
-PROMPT: Final = Prompt(1, 32, 32, 480, hop_samples=160, n_fft=400, mel_frames=8)
+PROMPT: Final = Prompt(
+    bos_token=1,
+    pad_token=32,
+    left_pad_tokens=32,
+    default_delay_ms=480,
+    hop_samples=160,
+    n_fft=400,
+    mel_frames=8,
+)
+"""That of the published checkpoint."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.stack import COMMANDS, PROJECT, Stack, listens, wait_until
+from worker.engines.voxtral_realtime.calibration import FRAME_MS
 
 START_S: Final = 900.0
 """Reading 9 GB from a slow disk and recording all passes."""
-FRAME_MS: Final = 80.0
 
 
 @contextmanager
