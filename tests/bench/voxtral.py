@@ -132,8 +132,7 @@ def passes_ms(model: BatchedModel, sessions: int, position: int, count: int) -> 
     window = np.random.default_rng(0).standard_normal(PROMPT.window_samples).astype(np.float32) * 0.1
     for row in range(sessions):
         model.start(row, DELAY_TOKENS)
-    model._positions[:sessions] = position  # as if they had run so long: full rings, whatever is in them
-    model._reached[:sessions] = position
+    model.place(slice(sessions), position)  # full rings
     times_ms = []
     for _ in range(WARM_PASSES + count):
         started_s = time.perf_counter()

@@ -127,8 +127,7 @@ def _set_rows(model: BatchedModel, batch: int, positions: int) -> None:
     model._advances.host.zero_()
     for row in range(batch):
         model.start(row, DELAY_TOKENS)
-        position = max(model._prompt.first_position, last - 1 - row % 7)
-        model._positions[row] = model._reached[row] = position
+        model.place(row, max(model._prompt.first_position, last - 1 - row % 7))
         model._tokens[row] = model._prompt.pad_token
         model.stage(row, (random.standard_normal(model._prompt.window_samples) * 0.1).astype(np.float32))
 

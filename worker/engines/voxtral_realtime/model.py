@@ -126,8 +126,7 @@ class BatchedModel:
         self.limit(batch)
         self._passes.record_largest()
         window = np.random.default_rng(0).standard_normal(self._prompt.window_samples).astype(np.float32) * 0.1
-        self._positions[:batch] = self._memory.text.length
-        self._reached[:batch] = self._memory.text.length
+        self.place(slice(batch), self._memory.text.length)
         passes_ms: list[float] = []
         for _ in range(COLD_PASSES + count):
             started_s = time.perf_counter()
@@ -158,6 +157,11 @@ class BatchedModel:
         """Restart a row, before its first audio."""
         self._reached[row] = self._prompt.first_position
         self._restore_row(row, delay_tokens)
+
+    def place(self, rows: int | slice, position: int) -> None:
+        """Treat rows as if they had come to this position, whatever is in their rings, to measure passes."""
+        self._positions[rows] = position
+        self._reached[rows] = position
 
     def prefer(self, row: int, trie: Trie | None) -> None:
         """Set the key terms of a row from the next pass on. No pass may be in flight: this copies to the device."""
