@@ -16,7 +16,7 @@ class SessionWording:
         """Options that the client has set, and the audio position from which each applies."""
         self._segment: int | None = None
         self._language: str | None = None
-        """Language of the last final that has one; None for translations, whose text is in another language."""
+        """Spoken in the last final that has one."""
         self._mode = options.mode
         self.applied: Wording | None = None
         """The wording of the last final; None if it was not rewritten."""
@@ -25,8 +25,8 @@ class SessionWording:
 
     @property
     def language(self) -> str | None:
-        """The language that the last final was rewritten in, if it is known."""
-        return self._language
+        """The language of the text of the last final, if it is known."""
+        return "en" if self._mode is Mode.TRANSLATE else self._language
 
     def configure(self, options: SessionOptions, at_samples: int) -> None:
         self._coming.append((at_samples, options))
@@ -38,17 +38,17 @@ class SessionWording:
             return partial
         if wording.redacts:  # a partial could contain the beginning of text that is redacted once it is complete
             return None
-        written = wording.partial(partial, self._language)
+        written = wording.partial(partial, self.language)
         return written if written.text else None
 
     def final(self, final: Final, *, is_committed: bool) -> tuple[Final, list[Notice]]:
         """The final as clients receive it, and the notices about it."""
         wording = self.applied = self._in_force(final.segment, final.heard_samples, is_committed)
-        if final.language is not None and self._mode is not Mode.TRANSLATE:
+        if final.language is not None:
             self._language = final.language
         if wording is None or not final.text:
             return final, []
-        language = self._language
+        language = self.language
         notices = [notice for notice in wording.notices(language) if notice.code not in self._reported]
         self._reported.update(notice.code for notice in notices)
         return wording.final(final, language), notices

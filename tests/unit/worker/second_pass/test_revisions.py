@@ -23,7 +23,7 @@ SECOND = SAMPLE_RATE_HZ
 
 
 def session(options: SessionOptions = ON, *, by_default: bool = False, **changes: Any) -> WorkerSession:
-    revisions = Revisions(by_default=by_default, modes=(Mode.TRANSCRIBE,))
+    revisions = Revisions(by_default=by_default, modes=(Mode.TRANSCRIBE, Mode.TRANSLATE))
     return claimed(revisions=revisions, options=options, **changes)
 
 
@@ -140,6 +140,14 @@ def test_wording_of_the_final_applies_to_its_revision() -> None:
     one.revise(1, answer("Call 13 now."))
     assert one.texts == ["I have [NUMBER] dogs", "Call 13 now."]
     assert b"25 dogs" not in b"".join(payload for _, payload in one.outbox)
+
+
+@pytest.mark.parametrize("language", [None, "de"])
+def test_revised_translation_is_redacted_as_english(language: str | None) -> None:
+    one = session(replace(ON, mode=Mode.TRANSLATE, language=language, redact=("phones",)))
+    heard(one, 1.0, final(0, "Call five five five one two three four.", language="de"))
+    one.revise(0, replace(answer("Dial five five five one two three four."), language="de"))
+    assert one.texts == ["Dial [PHONE]."]
 
 
 def test_only_sessions_that_want_it_are_revised() -> None:
