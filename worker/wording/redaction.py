@@ -58,7 +58,8 @@ _DIGITS: Final = re.compile(
 _UNWRITTEN: Final = re.compile(r"oh?\b|double", re.IGNORECASE)
 """Spoken digits that are not numbers: each counts as one."""
 _BETWEEN_COMMAS: Final = re.compile(r"[^,;\s][^,;]*")
-_NUMBER: Final = re.compile(r"(?<![^\W\d_])\d+(?:[ .,:/–-]?\d+)*")
+_NUMBER: Final = re.compile(r"(?!(?<=[A-Za-z])\d(?![ .,:/–-]?\d))\d+(?:[ .,:/–-]?\d+)*")
+"""But for a single digit after a letter: "A4"."""
 _THOUSANDS: Final = re.compile(r"[1-9]\d{0,2}(?:([.,])\d{3})(?:\1\d{3})*(?:[.,]\d{1,2})?")
 _SPACED: Final = f"(?![{UNSPACED}])(?:{LETTER}|_)"
 """A character of a word, in a script with spaces between words."""

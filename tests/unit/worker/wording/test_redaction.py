@@ -70,6 +70,9 @@ def test_terms_are_whole_words_in_any_case() -> None:
 def test_digits_are_found_in_every_language() -> None:
     assert redacted("電話は0312345678です", "phones", language="ja") == "電話は[PHONE]です"
     assert redacted("call five five five 1234567", "phones", language=None) == "call five five five [PHONE]"
+    assert redacted("我有5只狗，号码是13812345678", "numbers", language="zh") == "我有[NUMBER]只狗，号码是[NUMBER]"
+    assert redacted("私は25歳、3月", "numbers", language="ja") == "私は[NUMBER]歳、[NUMBER]月"
+    assert redacted("방번호는301호", "numbers", language="ko") == "방번호는[NUMBER]호"
 
 
 @given(st.text("0123456789 +-.,()AZaz@", max_size=60), st.sampled_from([(), ("a",), ("0", "Z a")]))
@@ -80,6 +83,12 @@ def test_edits_are_in_order_and_do_not_overlap(text: str, terms: tuple[str, ...]
         ends.append(edit.end)
 
 
-@given(st.integers(0, 999_999_999))
-def test_no_digit_of_a_number_is_left(number: int) -> None:
-    assert not any(character.isdigit() for character in redacted(f"It is {number}, or {number:,}.", "numbers"))
+@given(st.integers(0, 999_999_999), st.sampled_from(["It is {}, or {:,}.", "我有{}只", "번호는{}호", "в{}г", "อายุ{}ปี"]))
+def test_no_digit_of_a_number_is_left(number: int, said: str) -> None:
+    written = redacted(said.format(number, number), "numbers")
+    assert not any(character.isdigit() for character in written)
+
+
+@given(st.integers(10, 999_999_999))
+def test_no_digit_after_a_letter_is_left_but_a_single_one(number: int) -> None:
+    assert redacted(f"covid{number}, BA{number}X, A4, H2O", "numbers") == "covid[NUMBER], BA[NUMBER]X, A4, H2O"
