@@ -49,7 +49,18 @@ _SPOKEN_MARKS: Final = {
     "pt": ("arroba", "ponto"),
 }
 """How "@" and "." of an address are spoken, by language."""
-_IBAN: Final = re.compile(r"(?<!\w)[A-Z][ .-]{0,2}[A-Z](?:[ .,-]{0,2}(?:\d|[A-Z](?!\w{2}))){13,32}(?!\w)")
+_APART: Final = "[ .,‐‑-]{0,2}"
+"""What may be between two characters of an IBAN."""
+_OF_LENGTH: Final = "|".join(
+    rf"{_APART.join(country)}(?:{_APART}\d){{2}}(?:{_APART}[A-Z\d]){{{length - 4}}}"
+    for country, length in IBAN_CHARS.items()
+)
+_BANK: Final = rf"(?:{_APART}\d){{2}}(?:{_APART}[A-Z]){{4}}"
+_CHAR: Final = rf"{_APART}(?:\d|[A-Z](?![A-Z]{{2}}))"
+_IBAN: Final = re.compile(
+    rf"(?<!\w)(?=((?:(?i:{_OF_LENGTH})|[A-Z]{_APART}[A-Z](?:{_BANK}(?:{_CHAR}){{8,28}}|(?:{_CHAR}){{12,32}}))(?!\w)))"
+)
+"""First those of the right length, in any case; then others (other countries, characters missing) in capitals."""
 _DIGITS: Final = re.compile(
     r"[+(]{0,2}(?:(?<!\w)(?:[Oo]h?|double|triple)[ ,.-]{1,2})?\d"
     r"(?:[ .,;()/–-]{0,3}(?:\d|(?:oh?|double|triple|u+h*m*|ä+h+m*|e+u?h+m*)(?=[ .,;-]{1,2}\d)))*"
@@ -136,7 +147,7 @@ def _found(text: str, kind: Redaction, language: str | None) -> Iterator[tuple[i
         case Redaction.EMAILS:
             yield from (found.span() for found in _email(language).finditer(text))
         case Redaction.IBANS:
-            yield from (_iban(found) for found in _IBAN.finditer(text))
+            yield from _ibans(text)
         case Redaction.NUMBERS:
             yield from (found.span() for found in _NUMBER.finditer(text))
         case _:
@@ -151,11 +162,15 @@ def _email(language: str | None) -> re.Pattern[str]:
     return re.compile(rf"(?<![\w+-]){name}(?:{dot}{name}){{0,5}}{at}{name}(?:{dot}{name}){{1,5}}", re.IGNORECASE)
 
 
-def _iban(found: re.Match[str]) -> tuple[int, int]:
-    """Limited to the length of the country's IBANs: other digits may follow."""
-    places = [found.start() + at for at, character in enumerate(found.group()) if character.isalnum()]
-    length = IBAN_CHARS.get("".join(found.string[place] for place in places[:2]), len(places))
-    return found.start(), places[: max(length, 1)][-1] + 1
+def _ibans(text: str) -> Iterator[tuple[int, int]]:
+    """Limited to the length of the country's IBANs, since other digits may follow. Sentences have fewer digits."""
+    end = 0
+    for found in _IBAN.finditer(text):
+        places = [place for place in range(*found.span(1)) if text[place].isalnum()]
+        length = IBAN_CHARS.get("".join(text[place] for place in places[:2]).upper(), len(places))
+        if found.start() >= end and 2 * _digits(found.group(1)) >= len(places):
+            end = places[:length][-1] + 1
+            yield found.start(), end
 
 
 def _digit_runs(text: str, kind: Redaction) -> Iterator[tuple[int, int]]:

@@ -40,6 +40,34 @@ def test_each_kind_is_found(kind: str, said: str, written: str) -> None:
     assert redacted(said, kind) == written
 
 
+@pytest.mark.parametrize(
+    "printed",
+    [
+        *("NL91 ABNA 0417 1643 00", "GB29 NWBK 6016 1331 9268 19", "IE29 AIBK 9311 5212 3456 78"),
+        *("MT84 MALT 0110 0001 2345 MTLC AST0 01S", "RO49 AAAA 1B31 0075 9384 0000", "LV80 BANK 0000 4351 9500 1"),
+        *("BG80 BNBG 9661 1020 3456 78", "FR14 2004 1010 0505 0001 3M02 606", "IT60 X054 2811 1010 0000 0123 456"),
+        *("DE89 3704 0044 0532 0130 00", "NO93 8601 1117 947", "CH93 0076 2011 6238 5295 7"),
+    ],
+)
+def test_ibans_of_all_countries_are_found_however_they_are_written(printed: str) -> None:
+    joined = printed.replace(" ", "")
+    for said in (printed, joined, printed.lower(), joined.lower(), " ".join(joined), printed.replace(" ", "-")):
+        assert redacted(f"To {said}, thanks for it", "ibans") == "To [IBAN], thanks for it"
+    assert redacted(f"{printed} {printed}", "ibans") == "[IBAN] [IBAN]"
+
+
+@pytest.mark.parametrize(
+    "misheard", ["GB29 NWBK 6016 1331 9268 1", "DE89 3704 0044 0532 0130", "FR1420041010050500013M026"]
+)
+def test_ibans_with_characters_missing_are_found(misheard: str) -> None:
+    assert redacted(f"To {misheard}, thanks", "ibans") == "To [IBAN], thanks"
+
+
+@pytest.mark.parametrize("said", ["It is 20 minutes from here to the station.", "At 10 or 11 I go. No 12 is it."])
+def test_sentences_are_no_ibans(said: str) -> None:
+    assert redacted(said, "ibans") == said
+
+
 def test_spoken_addresses_are_found_in_other_languages() -> None:
     assert redacted("Es ist max ät example punkt de.", "emails", language="de") == "Es ist [EMAIL]."
     assert redacted("Meine Nummer: null eins sieben eins zwei drei vier.", "phones", language="de") == (
