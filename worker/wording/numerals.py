@@ -37,7 +37,7 @@ class _Token:
         return False
 
 
-def edits(text: str, language: str | None) -> list[Edit]:
+def edits(text: str, language: str | None, alone_above: float = ALONE_ABOVE) -> list[Edit]:
     """Replaces spoken numbers; none in languages that are not in `LANGUAGES`."""
     if language not in LANGUAGES:
         return []
@@ -46,7 +46,7 @@ def edits(text: str, language: str | None) -> list[Edit]:
         tokens = _with_zeros(tokens)
     found = [
         Edit(tokens[number.start].start, tokens[number.end - 1].end, number.text)
-        for number in find_numbers(tokens, language, ALONE_ABOVE)
+        for number in find_numbers(tokens, language, alone_above)
     ]
     return [_ended_once(text, edit) for edit in (_years(text, found) if language == "en" else found)]
 

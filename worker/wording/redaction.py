@@ -52,7 +52,7 @@ _SPOKEN_MARKS: Final = {
 _APART: Final = "[ .,‐‑-]{0,2}"
 """What may be between two characters of an IBAN."""
 _OF_LENGTH: Final = "|".join(
-    rf"{_APART.join(country)}(?:{_APART}\d){{2}}(?:{_APART}[A-Z\d]){{{length - 4}}}"
+    rf"{_APART.join(country).replace('O', '[O0]')}(?:{_APART}\d){{2}}(?:{_APART}[A-Z\d]){{{length - 4}}}"
     for country, length in IBAN_CHARS.items()
 )
 _BANK: Final = rf"(?:{_APART}\d){{2}}(?:{_APART}[A-Z]){{4}}"
@@ -60,14 +60,23 @@ _CHAR: Final = rf"{_APART}(?:\d|[A-Z](?![A-Z]{{2}}))"
 _IBAN: Final = re.compile(
     rf"(?<!\w)(?=((?:(?i:{_OF_LENGTH})|[A-Z]{_APART}[A-Z](?:{_BANK}(?:{_CHAR}){{8,28}}|(?:{_CHAR}){{12,32}}))(?!\w)))"
 )
-"""First those of the right length, in any case; then others (other countries, characters missing) in capitals."""
-_DIGITS: Final = re.compile(
-    r"[+(]{0,2}(?:(?<!\w)(?:[Oo]h?|double|triple)[ ,.-]{1,2})?\d"
-    r"(?:[ .,;()/–-]{0,3}(?:\d|(?:oh?|double|triple|u+h*m*|ä+h+m*|e+u?h+m*)(?=[ .,;-]{1,2}\d)))*"
+"""First those of the right length, in any case; then others (other countries, characters missing) in capitals. A single
+"O" may have been taken for the digit."""
+_TWICE: Final = "double|doble|doppel|doppio|dubbel|duplo"
+_THRICE: Final = "triple|tripel|triplo"
+_REPEATED: Final = re.compile(rf"\b(?:(oh?|{_TWICE})|{_THRICE})\b", re.IGNORECASE)
+"""Stands for one more digit, or for two."""
+_BETWEEN: Final = (
+    rf"(?:oh?|{_TWICE}|{_THRICE}|u+h*m*|ä+h+m*|e+u?h+m*"
+    "|dash|hyphen|strich|bindestrich|tiret|gui[oó]n|trattino|streepje|h[ií]fen|traço)"
 )
-"""Digits, and the words that people say between them."""
-_UNWRITTEN: Final = re.compile(r"oh?\b|double", re.IGNORECASE)
-"""Spoken digits that are not numbers: each counts as one."""
+"""Words that people say between digits."""
+_PAUSE: Final = r"[\s.,;()/‐‑–—-]"
+_DIGITS: Final = re.compile(
+    rf"[+(]{{0,2}}(?:(?<!\w)(?:oh?|{_TWICE}|{_THRICE}){_PAUSE}{{1,2}}){{0,3}}\d"
+    rf"(?:{_PAUSE}{{0,3}}(?:\d|{_BETWEEN}(?={_PAUSE}{{1,2}}(?:{_BETWEEN}{_PAUSE}{{1,2}}){{0,3}}\d)))*",
+    re.IGNORECASE,
+)
 _BETWEEN_COMMAS: Final = re.compile(r"[^,;\s][^,;]*")
 _NUMBER: Final = re.compile(r"(?!(?<=[A-Za-z])\d(?![ .,:/–-]?\d))\d+(?:[ .,:/–-]?\d+)*")
 """But for a single digit after a letter: "A4"."""
@@ -116,18 +125,23 @@ def edits(text: str, language: str | None, kinds: Collection[str], terms: tuple[
 
     Numbers that are spoken as words are found in the languages of `numerals`, those in digits in all languages.
     """
-    spelled = _Spelled(text, numerals.edits(text, language) if set(kinds) - WITHOUT_NUMBERS else [])
     found: list[Edit] = []
     taken = bytearray(len(text))
     if terms:
         found += _taken((one.span() for one in _terms(terms).finditer(text)), TERM_LABEL, taken)
+    is_spelled = bool(set(kinds) - WITHOUT_NUMBERS)
+    spelled = _Spelled(text, numerals.edits(text, language, alone_above=0) if is_spelled else [])
     shown = spelled.text
     for kind, label in LABELS.items():
-        if kind in kinds:
-            spans = list(_found(shown, kind, language))
-            found += _taken((spelled.original(*span) for span in spans), label, taken)
-            for start, end in spans:
-                shown = shown[:start] + TAKEN * (end - start) + shown[end:]
+        if kind not in kinds:
+            continue
+        if kind is Redaction.NUMBERS:
+            spelled = _Spelled(text, numerals.edits(text, language))
+            shown = spelled.text
+        spans = list(_found(shown, kind, language))
+        found += _taken((spelled.original(*span) for span in spans), label, taken)
+        for start, end in spans:
+            shown = shown[:start] + TAKEN * (end - start) + shown[end:]
     return sorted(found, key=lambda edit: edit.start)
 
 
@@ -167,7 +181,7 @@ def _ibans(text: str) -> Iterator[tuple[int, int]]:
     end = 0
     for found in _IBAN.finditer(text):
         places = [place for place in range(*found.span(1)) if text[place].isalnum()]
-        length = IBAN_CHARS.get("".join(text[place] for place in places[:2]).upper(), len(places))
+        length = IBAN_CHARS.get("".join(text[place] for place in places[:2]).upper().replace("0", "O"), len(places))
         if found.start() >= end and 2 * _digits(found.group(1)) >= len(places):
             end = places[:length][-1] + 1
             yield found.start(), end
@@ -197,7 +211,7 @@ def _fits(run: str, kind: Redaction, allowed: range) -> bool:
 
 
 def _digits(run: str) -> int:
-    return sum(character.isdigit() for character in run) + len(_UNWRITTEN.findall(run))
+    return sum(character.isdigit() for character in run) + sum(1 if once else 2 for once in _REPEATED.findall(run))
 
 
 def _is_quantity(run: str) -> bool:
