@@ -28,7 +28,7 @@ TAKEN: Final = "\0"
 """Replaces a character that is taken, for later kinds."""
 TERM_LABEL: Final = "[REDACTED]"
 WITHOUT_NUMBERS: Final = frozenset({Redaction.EMAILS})
-"""Kinds that are found without looking for spoken numbers."""
+"""Kinds that are found although numbers that are spoken as words are not."""
 CARD_DIGITS: Final = range(13, 20)
 PHONE_DIGITS: Final = range(7, 16)
 IBAN_CHARS: Final = {
@@ -39,6 +39,7 @@ IBAN_CHARS: Final = {
 """Lengths by country (ISO 13616). For other countries, everything that could belong to the number is redacted."""
 YEARS: Final = range(1900, 2100)
 
+_DASHES: Final = "dash|hyphen|strich|bindestrich|tiret|gui[oó]n|trattino|streepje|h[ií]fen|traço"
 _SPOKEN_MARKS: Final = {
     "en": ("at", "dot"),
     "de": ("at|ät|ett", "punkt|dot"),
@@ -49,6 +50,10 @@ _SPOKEN_MARKS: Final = {
     "pt": ("arroba", "ponto"),
 }
 """How "@" and "." of an address are spoken, by language."""
+_JOINTS: Final = (
+    "underscore|unterstrich|underline|gui[oó]n bajo|tiret (?:du )?bas|trattino basso|liggend streepje|sublinhado"
+    f"|plus|minus|{_DASHES}"
+)
 _APART: Final = "[ .,‐‑-]{0,2}"
 """What may be between two characters of an IBAN."""
 _OF_LENGTH: Final = "|".join(
@@ -68,7 +73,7 @@ _REPEATED: Final = re.compile(rf"\b(?:(oh?|{_TWICE})|{_THRICE})\b", re.IGNORECAS
 """Stands for one more digit, or for two."""
 _BETWEEN: Final = (
     rf"(?:oh?|{_TWICE}|{_THRICE}|u+h*m*|ä+h+m*|e+u?h+m*"
-    "|dash|hyphen|strich|bindestrich|tiret|gui[oó]n|trattino|streepje|h[ií]fen|traço)"
+    rf"|{_DASHES})"
 )
 """Words that people say between digits."""
 _PAUSE: Final = r"[\s.,;()/‐‑–—-]"
@@ -129,8 +134,7 @@ def edits(text: str, language: str | None, kinds: Collection[str], terms: tuple[
     taken = bytearray(len(text))
     if terms:
         found += _taken((one.span() for one in _terms(terms).finditer(text)), TERM_LABEL, taken)
-    is_spelled = bool(set(kinds) - WITHOUT_NUMBERS)
-    spelled = _Spelled(text, numerals.edits(text, language, alone_above=0) if is_spelled else [])
+    spelled = _Spelled(text, numerals.edits(text, language, alone_above=0) if kinds else [])
     shown = spelled.text
     for kind, label in LABELS.items():
         if kind not in kinds:
@@ -172,8 +176,16 @@ def _found(text: str, kind: Redaction, language: str | None) -> Iterator[tuple[i
 def _email(language: str | None) -> re.Pattern[str]:
     """Written or spoken: "jane.doe@example.com", "jane dot doe at example dot com"."""
     at, dot = _SPOKEN_MARKS.get(language or "", ("at|arroba|arobase", "dot|punkt|punto"))
-    name, at, dot = r"[\w+-]{1,64}", rf"(?: ?@ ?| (?:{at}) )", rf"(?:\.| (?:{dot}) )"
-    return re.compile(rf"(?<![\w+-]){name}(?:{dot}{name}){{0,5}}{at}{name}(?:{dot}{name}){{1,5}}", re.IGNORECASE)
+    word = rf"(?!(?:{at}|{dot}|{_JOINTS})\s(?!@))"
+    at, dot = rf"(?:\s?@\s?|,?\s(?:{at})\s)", rf"(?:\.|,?\s(?:{dot})\s)"
+    between = rf"(?:{dot}|,?\s(?:{_JOINTS})\s)"
+    name = rf"(?:\w\s{word})*+[\w+'’-]{{1,64}}+(?:\s\d+){{0,3}}"
+    begin, host = r"(?<![\w+'’-])", r"[\w-]{1,64}+"
+    return re.compile(
+        rf"{begin}(?<!{begin}\w\s){word}{name}(?:{between}{word}{name}){{0,5}}{at}"
+        rf"{host}(?:{between}{host}){{0,5}}(?:{dot}{host}){{1,5}}",
+        re.IGNORECASE,
+    )
 
 
 def _ibans(text: str) -> Iterator[tuple[int, int]]:

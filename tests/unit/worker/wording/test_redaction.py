@@ -40,6 +40,15 @@ def redacted(text: str, *kinds: str, language: str | None = "en", terms: tuple[s
         ("ibans", "To D E eight nine " + "three seven zero " * 6 + "now", "To [IBAN] now"),
         ("emails", "Write to john.smith@mail.example.com.", "Write to [EMAIL]."),
         ("emails", "It is jane dot doe at example dot com. I am at home.", "It is [EMAIL]. I am at home."),
+        ("emails", "It is jane underscore doe at gmail dot com.", "It is [EMAIL]."),
+        ("emails", "It is jane dash o'neil at my dash shop dot co dot uk.", "It is [EMAIL]."),
+        ("emails", "It's jane@example.com, a b-c jane@example.com.", "It's [EMAIL], a b-c [EMAIL]."),
+        ("emails", "dash @ example.com", "[EMAIL]"),
+        ("emails", "It is J A N E at gmail dot com.", "It is [EMAIL]."),
+        ("emails", "It is j t smith nineteen at gmail dot com.", "It is [EMAIL]."),
+        ("emails", "Write to o'brien@example.com or O’Brien @ example.com.", "Write to [EMAIL] or [EMAIL]."),
+        ("emails", "jane\u00a0at example, dot com", "[EMAIL]"),
+        ("emails", "I am at home. It is a dash of salt.", "I am at home. It is a dash of salt."),
         ("emails", "He is at the point. Stop", "He is at the point. Stop"),
         ("numbers", "I have twenty-five dogs, 3.5 cats, one A4.", "I have [NUMBER] dogs, [NUMBER] cats, one A4."),
     ],
@@ -78,6 +87,10 @@ def test_sentences_are_no_ibans(said: str) -> None:
 
 def test_spoken_addresses_are_found_in_other_languages() -> None:
     assert redacted("Es ist max ät example punkt de.", "emails", language="de") == "Es ist [EMAIL]."
+    said = "max unterstrich müller bindestrich sieben ät mein bindestrich laden punkt de"
+    assert redacted(said, "emails", language="de") == "[EMAIL]"
+    assert redacted("es ana guion bajo ruiz arroba ejemplo punto es", "emails", language="es") == "es [EMAIL]"
+    assert redacted("marie tiret du bas curie arobase exemple point fr", "emails", language="fr") == "[EMAIL]"
     assert redacted("Meine Nummer: null eins sieben eins zwei drei vier.", "phones", language="de") == (
         "Meine Nummer: [PHONE]."
     )
@@ -128,3 +141,8 @@ def test_no_digit_of_a_number_is_left(number: int, said: str) -> None:
 @given(st.integers(10, 999_999_999))
 def test_no_digit_after_a_letter_is_left_but_a_single_one(number: int) -> None:
     assert redacted(f"covid{number}, BA{number}X, A4, H2O", "numbers") == "covid[NUMBER], BA[NUMBER]X, A4, H2O"
+
+
+@given(st.text("ab '-.,5", max_size=30), st.text("ab'-", min_size=1, max_size=9), st.sampled_from([" ", "", " dot "]))
+def test_every_written_address_is_found(before: str, name: str, apart: str) -> None:
+    assert "@" not in redacted(f"{before}{apart}{name}@example.com", "emails")
