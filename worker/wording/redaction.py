@@ -85,6 +85,7 @@ _DIGITS: Final = re.compile(
 _BETWEEN_COMMAS: Final = re.compile(r"[^,;\s][^,;]*")
 _NUMBER: Final = re.compile(r"(?!(?<=[A-Za-z])\d(?![ .,:/–-]?\d))\d+(?:[ .,:/–-]?\d+)*")
 """But for a single digit after a letter: "A4"."""
+_INNER: Final = re.compile(f"{LETTER}(?:.*{LETTER})?", re.DOTALL)
 _THOUSANDS: Final = re.compile(r"[1-9]\d{0,2}(?:([.,])\d{3})(?:\1\d{3})*(?:[.,]\d{1,2})?")
 _SPACED: Final = f"(?![{UNSPACED}])(?:{LETTER}|_)"
 """A character of a word, in a script with spaces between words."""
@@ -133,7 +134,7 @@ def edits(text: str, language: str | None, kinds: Collection[str], terms: tuple[
     found: list[Edit] = []
     taken = bytearray(len(text))
     if terms:
-        found += _taken((one.span() for one in _terms(terms).finditer(text)), TERM_LABEL, taken)
+        found += _taken(text, (one.span() for one in _terms(terms).finditer(text)), TERM_LABEL, taken)
     spelled = _Spelled(text, numerals.edits(text, language, alone_above=0) if kinds else [])
     shown = spelled.text
     for kind, label in LABELS.items():
@@ -143,21 +144,28 @@ def edits(text: str, language: str | None, kinds: Collection[str], terms: tuple[
             spelled = _Spelled(text, numerals.edits(text, language))
             shown = spelled.text
         spans = list(_found(shown, kind, language))
-        found += _taken((spelled.original(*span) for span in spans), label, taken)
+        found += _taken(text, (spelled.original(*span) for span in spans), label, taken)
         for start, end in spans:
             shown = shown[:start] + TAKEN * (end - start) + shown[end:]
     return sorted(found, key=lambda edit: edit.start)
 
 
-def _taken(spans: Iterable[tuple[int, int]], label: str, taken: bytearray) -> Iterator[Edit]:
-    """Labels the free part of each span and marks it as taken. `taken`: a byte for each character of the text."""
+def _taken(text: str, spans: Iterable[tuple[int, int]], label: str, taken: bytearray) -> Iterator[Edit]:
+    """Labels the free part of each span and marks it as taken. `taken`: a byte for each character of the text.
+
+    Spaces and marks beside what is already taken stay.
+    """
     for start, end in spans:
         at = start
         while (free := taken.find(0, at, end)) >= 0:
             at = taken.find(1, free, end)
             at = end if at < 0 else at
             taken[free:at] = bytes([1]) * (at - free)
-            yield Edit(free, at, label)
+            part = text[free:at]
+            if (free, at) == (start, end):
+                yield Edit(free, at, label)
+            elif inner := _INNER.search(part):
+                yield Edit(free + inner.start(), free + inner.end(), label)
 
 
 def _found(text: str, kind: Redaction, language: str | None) -> Iterator[tuple[int, int]]:

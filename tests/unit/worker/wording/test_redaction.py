@@ -116,6 +116,11 @@ def test_terms_are_whole_words_in_any_case() -> None:
     assert redacted("see c++ (x)", terms=("c++", "(x)")) == "see [REDACTED] [REDACTED]"
 
 
+def test_what_is_left_between_redacted_parts_has_no_label_of_its_own() -> None:
+    assert redacted("john.smith@acme.com", "emails", terms=("smith", "acme")) == "[EMAIL].[REDACTED]@[REDACTED].[EMAIL]"
+    assert redacted("smith 12 jones 5", "numbers", terms=("smith", "12 jones")) == "[REDACTED] [REDACTED] [NUMBER]"
+
+
 def test_digits_are_found_in_every_language() -> None:
     assert redacted("電話は0312345678です", "phones", language="ja") == "電話は[PHONE]です"
     assert redacted("call five five five 1234567", "phones", language=None) == "call five five five [PHONE]"
