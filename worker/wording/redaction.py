@@ -5,6 +5,7 @@ card number with one wrong digit is redacted, too.
 """
 
 import re
+import unicodedata
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cache, lru_cache
@@ -87,6 +88,7 @@ _NUMBER: Final = re.compile(r"(?!(?<=[A-Za-z])\d(?![ .,:/–-]?\d))\d+(?:[ .,:/�
 """But for a single digit after a letter: "A4"."""
 _INNER: Final = re.compile(f"{LETTER}(?:.*{LETTER})?", re.DOTALL)
 _THOUSANDS: Final = re.compile(r"[1-9]\d{0,2}(?:([.,])\d{3})(?:\1\d{3})*(?:[.,]\d{1,2})?")
+_APOSTROPHES: Final = "'’ʼ"
 _SPACED: Final = f"(?![{UNSPACED}])(?:{LETTER}|_)"
 """A character of a word, in a script with spaces between words."""
 
@@ -240,6 +242,11 @@ def _is_quantity(run: str) -> bool:
     return bool(_THOUSANDS.fullmatch(run)) or all(len(year) == 4 and int(year) in YEARS for year in years)
 
 
+def holds_term(text: str, terms: tuple[str, ...], start: int, end: int) -> bool:
+    """Whether one of the terms overlaps these characters of the text."""
+    return any(one.start() < end and one.end() > start for one in _terms(terms).finditer(text))
+
+
 @lru_cache(maxsize=64)
 def _terms(terms: tuple[str, ...]) -> re.Pattern[str]:
     """Whole words, regardless of case and of the spaces between them."""
@@ -248,7 +255,15 @@ def _terms(terms: tuple[str, ...]) -> re.Pattern[str]:
 
 
 def _term(term: str) -> str:
-    words = [re.escape(word) for word in term.split()]
+    """Apostrophes may be of any kind, and accents characters of their own."""
+    words = ["".join(_character(one) for one in unicodedata.normalize("NFC", word)) for word in term.split()]
     starts = f"(?<!{_SPACED})" if re.match(_SPACED, term) else ""
     ends = f"(?!{_SPACED})" if re.match(_SPACED, term[-1]) else ""
     return starts + r"[\s-]+".join(words) + ends
+
+
+def _character(one: str) -> str:
+    if one in _APOSTROPHES:
+        return f"[{_APOSTROPHES}]"
+    apart = unicodedata.normalize("NFD", one)
+    return re.escape(one) if apart == one else f"(?:{re.escape(one)}|{re.escape(apart)})"

@@ -1,6 +1,6 @@
-"""How a session's text is written: filler words, numerals, profanity and redaction, in this order. Pure."""
+"""How a session's text is written: filler words, redaction, numerals and profanity, in this order. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -9,7 +9,7 @@ from shared.session_options import FillerWords, Mode, Profanity, SessionOptions
 from worker.engines.base import Final as FinalText
 from worker.engines.base import Notice, Partial
 from worker.wording import fillers, numerals, profanity, redaction
-from worker.wording.edits import applied
+from worker.wording.edits import Edit, applied
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +70,20 @@ class Wording:
 
     def _written(self, text: str, words: Sequence[Word], language: str | None) -> tuple[str, tuple[Word, ...]]:
         """Each step reads the result of the previous one."""
-        if self.drops_fillers:
-            text, words = applied(text, words, fillers.edits(text, language))
-        if self.writes_numerals:
-            text, words = applied(text, words, numerals.edits(text, language))
-        if self.masks_profanity:
-            text, words = applied(text, words, profanity.edits(text, language))
-        if self.redacts:
-            text, words = applied(text, words, redaction.edits(text, language, self.redact, self.redact_terms))
+        steps: tuple[tuple[bool, Callable[[str, str | None], list[Edit]]], ...] = (
+            (self.drops_fillers, self._without_fillers),
+            (self.redacts, lambda text, language: redaction.edits(text, language, self.redact, self.redact_terms)),
+            (self.writes_numerals, numerals.edits),
+            (self.masks_profanity, profanity.edits),
+        )
+        for is_on, edits in steps:
+            if is_on:
+                text, words = applied(text, words, edits(text, language))
         return text, tuple(words)
+
+    def _without_fillers(self, text: str, language: str | None) -> list[Edit]:
+        """But for those that are part of a term."""
+        found = fillers.edits(text, language)
+        if not self.redact_terms:
+            return found
+        return [edit for edit in found if not redaction.holds_term(text, self.redact_terms, edit.start, edit.end)]

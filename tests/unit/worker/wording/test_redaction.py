@@ -113,6 +113,9 @@ def test_terms_are_whole_words_in_any_case() -> None:
     assert redacted("我用VPN上网", language="zh", terms=("VPN",)) == "我用[REDACTED]上网"
     assert redacted("राम और रामा, सीता", language="hi", terms=("राम", "सीता")) == "[REDACTED] और रामा, [REDACTED]"
     assert redacted("सीताराम", language="hi", terms=("सीता",)) == "सीताराम"
+    assert redacted("José, Jose\u0301", terms=("José",)) == "[REDACTED], [REDACTED]"
+    assert redacted("José, Jose\u0301", terms=("Jose\u0301",)) == "[REDACTED], [REDACTED]"
+    assert redacted("O’Brien and O'Brien", terms=("O'Brien",)) == "[REDACTED] and [REDACTED]"
     assert redacted("see c++ (x)", terms=("c++", "(x)")) == "see [REDACTED] [REDACTED]"
 
 

@@ -52,6 +52,27 @@ def test_steps_follow_each_other_and_words_keep_their_times() -> None:
     assert times["S***,"] == (0.1, 0.2)
 
 
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("We call it Project Five, and room twenty-one.", "We call it [REDACTED], and room [REDACTED]."),
+        ("We call it Project um Five.", "We call it [REDACTED]."),
+        ("Mr. Prick, shit, um, called at seven.", "Mr. [REDACTED], s***, called at 7."),
+        ("She is, uh, at Um Corp.", "She is, at [REDACTED]."),
+        ("It is jane.prick@example.com.", "It is [EMAIL].[REDACTED]@[EMAIL]."),
+        ("It is five five five uh one two three four.", "It is [PHONE]."),
+    ],
+)
+def test_terms_are_found_as_they_are_said(text: str, written: str) -> None:
+    options = SessionOptions(
+        numerals=True, profanity=Profanity.MASK, filler_words=FillerWords.DROP, redact=("emails", "phones"),
+        redact_terms=("Project Five", "twenty-one", "Prick", "Um Corp"),
+    )  # fmt: skip
+    [event] = said(claimed(options), final(text))
+    assert event["text"] == written
+    assert "".join(word["text"] for word in event["words"]) == written.replace(" ", "")
+
+
 def test_nothing_of_redacted_speech_is_sent_before_its_final() -> None:
     session = claimed(PHONE)
     events = said(session, partial("call 555 123", "call 555"), final("call 555 123 4567"))
