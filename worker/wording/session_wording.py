@@ -1,4 +1,7 @@
-"""Which wording applies to each segment of a session: the last one set before its first output. Pure."""
+"""Which wording applies to each segment of a session: the last one set before its first output. Pure.
+
+Speech stays redacted if the client turns redaction off before its first output, which may be later than the speech.
+"""
 
 from collections import deque
 
@@ -12,6 +15,9 @@ class SessionWording:
 
     def __init__(self, options: SessionOptions) -> None:
         self._wording = Wording.of(options)
+        """Of the newest options in force."""
+        self._applying = self._wording
+        """Of the open segment."""
         self._coming: deque[tuple[int, SessionOptions]] = deque()
         """Options that the client has set, and the audio position from which each applies."""
         self._segment: int | None = None
@@ -33,7 +39,7 @@ class SessionWording:
 
     def partial(self, partial: Partial, *, is_committed: bool) -> Partial | None:
         """The partial as clients receive it; None to send none. `is_committed`: text of the segment was committed."""
-        wording = self._in_force(partial.segment, partial.heard_samples, is_committed)
+        wording = self._in_force(partial, is_committed)
         if wording is None:
             return partial
         if wording.redacts:  # a partial could contain the beginning of text that is redacted once it is complete
@@ -43,7 +49,7 @@ class SessionWording:
 
     def final(self, final: Final, *, is_committed: bool) -> tuple[Final, list[Notice]]:
         """The final as clients receive it, and the notices about it."""
-        wording = self.applied = self._in_force(final.segment, final.heard_samples, is_committed)
+        wording = self.applied = self._in_force(final, is_committed)
         if final.language is not None:
             self._language = final.language
         if wording is None or not final.text:
@@ -53,13 +59,17 @@ class SessionWording:
         self._reported.update(notice.code for notice in notices)
         return wording.final(final, language), notices
 
-    def _in_force(self, segment: int, heard_samples: int, is_committed: bool) -> Wording | None:
+    def _in_force(self, output: Partial | Final, is_committed: bool) -> Wording | None:
         """A segment keeps its wording to its end, and committed text is never rewritten."""
-        if segment != self._segment:
-            self._segment = segment
-            while self._coming and self._coming[0][0] <= heard_samples:
-                _, options = self._coming.popleft()
+        if output.segment != self._segment:
+            self._segment = output.segment
+            self._applying = self._wording
+            while self._coming and self._coming[0][0] <= output.heard_samples:
+                at_samples, options = self._coming.popleft()
                 if options.language is not None or options.languages is not None:
                     self._language = None
-                self._wording = Wording.of(options)
-        return None if is_committed else self._wording
+                before, self._applying = self._applying, Wording.of(options)
+                self._wording = self._applying
+                if before is not None and before.redacts and at_samples > output.start_samples:
+                    self._applying = (self._wording or Wording(options.language)).with_redaction_of(before)
+        return None if is_committed else self._applying

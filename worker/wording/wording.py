@@ -41,6 +41,11 @@ class Wording:
         """Whether parts of the text are redacted."""
         return bool(self.redact or self.redact_terms)
 
+    def with_redaction_of(self, other: Self) -> Self:
+        """The same wording, which also redacts what the other one does."""
+        kinds, terms = dict.fromkeys(self.redact + other.redact), dict.fromkeys(self.redact_terms + other.redact_terms)
+        return replace(self, redact=tuple(kinds), redact_terms=tuple(terms))
+
     def partial(self, partial: Partial, language: str | None) -> Partial:
         """The rewritten partial. Its text is not committed: the next words can change how earlier ones are written."""
         text, _ = self._written(partial.text, (), language or self.language)

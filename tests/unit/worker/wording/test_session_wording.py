@@ -125,6 +125,22 @@ def test_changes_hold_from_the_next_segment_on() -> None:
     assert events[0]["committed"]["text"] == "twenty"
 
 
+def test_speech_before_redaction_is_turned_off_is_redacted() -> None:
+    session = claimed(PHONE)
+    session.configure(SessionOptions(), b"", 5000)
+    session.configure(SessionOptions(redact_terms=("Smith",)), b"", 6000)
+    late = replace(final("Smith, call 555 123 4567", start=1600), heard_samples=12_000)
+    events = said(session, late, final("Smith: 555 123 4567", segment=1, start=12_000))
+    assert [event["text"] for event in events] == ["[REDACTED], call [PHONE]", "[REDACTED]: 555 123 4567"]
+
+
+def test_redaction_that_is_turned_on_applies_to_speech_whose_text_is_not_known_yet() -> None:
+    session = claimed(SessionOptions())
+    session.configure(PHONE, b"", 5000)
+    [event] = said(session, replace(final("call 555 123 4567", start=1600, language="en"), heard_samples=12_000))
+    assert event["text"] == "call [PHONE]"
+
+
 def test_redaction_that_is_turned_off_holds_to_the_end_of_its_segment() -> None:
     session = claimed(PHONE)
     said(session, partial("call 555"))
