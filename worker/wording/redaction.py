@@ -137,13 +137,13 @@ def edits(text: str, language: str | None, kinds: Collection[str], terms: tuple[
     taken = bytearray(len(text))
     if terms:
         found += _taken(text, (one.span() for one in _terms(terms).finditer(text)), TERM_LABEL, taken)
-    spelled = _Spelled(text, numerals.edits(text, language, alone_above=0) if kinds else [])
+    spelled = _Spelled(text, numerals.spoken(text, language, alone_above=0) if kinds else [])
     shown = spelled.text
     for kind, label in LABELS.items():
         if kind not in kinds:
             continue
         if kind is Redaction.NUMBERS:
-            spelled = _Spelled(text, numerals.edits(text, language))
+            spelled = _Spelled(text, numerals.spoken(text, language))
             shown = spelled.text
         spans = list(_found(shown, kind, language))
         found += _taken(text, (spelled.original(*span) for span in spans), label, taken)

@@ -85,6 +85,17 @@ def test_sentences_are_no_ibans(said: str) -> None:
     assert redacted(said, "ibans") == said
 
 
+def test_numbers_joined_by_hyphens_are_found() -> None:
+    assert redacted("It is five-five-five-one-two-three-four.", "phones") == "It is [PHONE]."
+    assert redacted("a twenty-five-year-old in room four-twelve", "numbers") == "a [NUMBER]-year-old in room [NUMBER]"
+
+
+def test_words_that_numerals_leave_are_numbers_among_others() -> None:
+    assert redacted("tre sei due sei sei uno quattro", "phones", language="it") == "[PHONE]"
+    assert redacted("nove meia dois três quatro cinco meia", "phones", language="pt") == "[PHONE]"
+    assert redacted("I earn a million", "numbers") == "I earn a [NUMBER]"
+
+
 def test_spoken_addresses_are_found_in_other_languages() -> None:
     assert redacted("Es ist max ät example punkt de.", "emails", language="de") == "Es ist [EMAIL]."
     said = "max unterstrich müller bindestrich sieben ät mein bindestrich laden punkt de"
