@@ -100,14 +100,16 @@ def _fitted(
     rest = continuation(kept.text, text)
     begin = len(text) - len(rest.lstrip())
     told = max(_ends(kept.text, kept.words), default=0)
-    new = []
+    old, new = list(kept.words), []
     for word, end in zip(words, _ends(text, words), strict=True):
         if end - len(word.text) >= begin:
             new.append(word)
         elif end > begin and told < len(kept.text):  # it completes the last word of the kept text, which has no times
             completed = kept.text[told:] + text[begin:end]
             new.append(word if completed.endswith(word.text) else replace(word, text=completed.split()[-1]))
-    return kept.text + rest, _followed(kept.words, new)
+        elif end > begin and old:  # it adds a mark or letters to the last word
+            old[-1] = replace(old[-1], text=old[-1].text + text[begin:end])
+    return kept.text + rest, _followed(old, new)
 
 
 def _with_kept_times(kept: Commitment, words: tuple[Word, ...]) -> tuple[Word, ...]:

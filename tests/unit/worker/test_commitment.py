@@ -62,7 +62,7 @@ def test_word_that_was_committed_in_part_is_completed() -> None:
     assert told.text == "the quick brown fox"
     assert [word.text for word in told.words] == ["the", "quick", "brown", "fox"]
     told = with_final(KEPT, final("A quick brown."))
-    assert (told.text, told.words) == ("the quick brown.", KEPT.words)
+    assert (told.text, told.words) == ("the quick brown.", (*KEPT.words[:2], replace(KEPT.words[2], text="brown.")))
 
 
 def test_changed_final_has_no_scores_of_its_former_words() -> None:
@@ -151,3 +151,10 @@ def test_word_that_was_committed_in_part_is_as_in_the_text() -> None:
     assert [word.text for word in told.words] == ["cat", "5京", "-"]
     told = with_final(Commitment(2, "the Quick Bro", words("the", "Quick"), 0, 16_000), final("A quick brown fox"))
     assert (told.text, told.words[2].text) == ("the Quick Brown fox", "Brown")
+
+
+def test_last_committed_word_gets_what_another_owner_adds_to_it() -> None:
+    kept = Commitment(2, "it is one", words("it", "is", "one"), 0, 16_000)
+    for other in (final("It is One, two."), final("It is one, two.")):
+        told = with_final(kept, other)
+        assert (told.text, [word.text for word in told.words]) == ("it is one, two.", ["it", "is", "one,", "two."])
