@@ -92,7 +92,7 @@ def at_lowest_priority(work: Callable[[], T]) -> T:
 
 
 def _answer(task: Task, heard: Heard) -> Answer:
-    [span] = (Span(task.start_samples, task.start_samples + len(task.pcm)),)
+    span = Span(task.start_samples, task.start_samples + len(task.pcm))
     words = tuple(Spans((span,)).placed(heard.words))
     log_probability = heard.log_probability if isfinite(heard.log_probability) else None
     return Answer(
