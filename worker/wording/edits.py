@@ -5,6 +5,7 @@
 gives "I have 25 dogs". Its third word is "25", from the start of "twenty" to the end of "five".
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -48,7 +49,7 @@ def _groups(places: Sequence[range], edits: Sequence[Edit]) -> list[range]:
     groups: list[range] = []
     for index, place in enumerate(places):
         before_end = places[index - 1].stop if index else 0
-        if index and any(edit.replacement and edit.start < before_end and edit.end > place.start for edit in edits):
+        if index and any(edit.replacement for edit in _overlapping(edits, place.start, before_end)):
             groups[-1] = range(groups[-1].start, index + 1)
         else:
             groups.append(range(index, index + 1))
@@ -64,8 +65,13 @@ def _replaced(text: str, edits: Sequence[Edit], start: int, end: int) -> str:
     """A part of the text, with the edits inside it applied."""
     parts: list[str] = []
     at = start
-    for edit in edits:
-        if edit.end > start and edit.start < end:
-            parts += (text[at : max(at, edit.start)], edit.replacement)
-            at = min(edit.end, end)
+    for edit in _overlapping(edits, start, end):
+        parts += (text[at : max(at, edit.start)], edit.replacement)
+        at = min(edit.end, end)
     return "".join((*parts, text[at:end]))
+
+
+def _overlapping(edits: Sequence[Edit], after: int, before: int) -> Sequence[Edit]:
+    """The edits that end after the one position and start before the other."""
+    first = bisect_right(edits, after, key=lambda edit: edit.end)
+    return edits[first : bisect_left(edits, before, lo=first, key=lambda edit: edit.start)]
