@@ -13,7 +13,7 @@ MAX_EMBEDDING_CHARS: Final = 4096
 MIN_VOICE_S: Final = 1.0
 """A shorter recording does not identify a speaker."""
 MAX_VOICE_S: Final = 10.0
-"""Only the beginning of a longer recording is used."""
+"""`known_speakers` with a longer recording are rejected; of a recording to embed, only the beginning is used."""
 MAX_VOICE_FILE_BYTES: Final = 8 << 20
 """More than ten seconds of any usual format."""
 _FORM: Final = re.compile(r"[A-Za-z0-9._-]{1,64}:[A-Za-z0-9+/]+={0,2}")

@@ -73,36 +73,32 @@ class HeldOutputs:
         elif isinstance(output, base.Finished):
             held.is_waiting, held.until_s = True, now_s + HOLD_END_S
         self._held.append(held)
-        return self._released()
+        return self.released()
 
     def labelled(self, segment: int, labelling: Labelling, state: bytes) -> list[Released] | None:
         """A final has its label. Returns the outputs whose turn it is; None if the final was sent without it.
 
-        Then call `settled` after the label was reported.
+        Then call `released` after the label was reported: the end of the session may have waited for it.
         """
         for held in self._held:
             if isinstance(held.output, base.Final) and held.output.segment == segment and held.is_waiting:
                 held.labelling, held.state, held.is_waiting = labelling, state, False
-                return self._released()
+                return self.released()
         self._late.discard(segment)
         return None
-
-    def settled(self) -> list[Released]:
-        """The end of the session, if it has waited for the label of a final that was sent without it."""
-        return self._released()
 
     def overdue(self, now_s: float) -> list[Released]:
         """Release finals whose label is late, and the outputs after them."""
         for held in self._held:
             if held.is_waiting and held.until_s <= now_s:
                 self._give_up(held)
-        return self._released()
+        return self.released()
 
     def release(self) -> list[Released]:
         """Release everything, without labels."""
         for held in self._held:
             self._give_up(held)
-        return self._released()
+        return self.released()
 
     def _give_up(self, held: _Held) -> None:
         if held.is_waiting and isinstance(held.output, base.Final):
@@ -113,7 +109,8 @@ class HeldOutputs:
         """When the first final is overdue; None if none waits."""
         return self._held[0].until_s if self._held and self._held[0].is_waiting else None
 
-    def _released(self) -> list[Released]:
+    def released(self) -> list[Released]:
+        """Those whose turn it is: nothing before them waits for its label."""
         found = []
         while self._held:
             one = self._held[0]

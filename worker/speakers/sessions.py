@@ -256,7 +256,7 @@ class DiarizedSessions:
             return
         track.speakers.state = labelled.state
         session.relabel(handle, {labelled.segment: labelled.labelling, **labelled.changed})
-        self._release(session, handle, outputs.settled())
+        self._release(session, handle, outputs.released())
 
     async def _reply(self, request_id: str, text: str | None) -> None:
         try:

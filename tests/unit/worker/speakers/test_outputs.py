@@ -66,7 +66,7 @@ def test_end_of_the_session_waits_for_late_labels_but_not_for_ever() -> None:
     outputs.overdue(1.0)
     assert outputs.take(Finished(), 1.0, 2.0) == []
     assert outputs.labelled(0, LABELLING, b"") is None
-    assert [one.output for one in outputs.settled()] == [Finished()]
+    assert [one.output for one in outputs.released()] == [Finished()]
     outputs.take(final(1), 1.0, 3.0)
     outputs.overdue(4.0)
     outputs.take(Finished(), 1.0, 4.0)
