@@ -10,8 +10,10 @@ from text_to_num import text2num
 
 CENTURIES: Final = range(14, 21)
 """English years are spoken in two halves; this is the first: "nineteen ninety-nine". Before, they are like times."""
-_TOKEN: Final = re.compile(r"[^\W_]+(?:['’][^\W_]+|-feira\b)*|(?<![^\W\d_])[-‐‑]|[-‐‑](?![^\W\d_])|[^\w\s‐‑-]")
-"""A word or a mark. Hyphens between letters are left out, but for Portuguese days: "sexta-feira" holds no number."""
+_TOKEN: Final = re.compile(r"[^\W_]+(?:['’][^\W_]+|[-‐‑](?=[^\W\d_])(?<=[^\W\d_][-‐‑])[^\W_]+)*|[^\w\s]")
+"""A word, with its hyphens between letters, or a mark."""
+_PART: Final = re.compile(r"[^\W_]+(?:['’][^\W_]+|-feira\b)*")
+"""Of a word with hyphens. Portuguese days stay whole: "sexta-feira" holds no number."""
 _MULTIPLIERS: Final = frozenset(10**power for power in (2, 3, 6, 9, 12))
 _THOUSAND: Final = 1000
 _OF_THOUSANDS: Final = frozenset({"es", "fr", "it", "pt"})
@@ -19,6 +21,10 @@ _OF_THOUSANDS: Final = frozenset({"es", "fr", "it", "pt"})
 _JOINTS: Final = frozenset({"and", "et", "y", "e", "und", "en"})
 _ENGLISH_DIGITS: Final = frozenset(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])
 _PORTUGUESE_DIGITS: Final = frozenset(["zero", "dois", "três", "quatro", "cinco", "seis", "sete", "oito", "nove"])
+
+
+_SAID: Final = {"veintiún": "veintiuno", "veintiun": "veintiuno"}
+"""Words that text2num does not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +49,11 @@ class Token:
 
 def tokens(text: str, language: str) -> list[Token]:
     """The words and marks of the text, with zeros and sixes as such, and apart where a new number begins."""
-    found = [Token(one.group(), one.start(), one.end()) for one in _TOKEN.finditer(text)]
+    found: list[Token] = []
+    for word in _TOKEN.finditer(text):
+        is_number = value_of(word.group(), language) is not None  # "vingt-cinq" is one word, "five-five" two
+        parts = [word] if is_number or not word.group()[0].isalnum() else _PART.finditer(text, *word.span())
+        found += [Token(_SAID.get(part.group().lower(), part.group()), *part.span()) for part in parts]
     if prepared := _PREPARED.get(language):
         found = prepared(found)
     return _apart(found, language)
@@ -100,27 +110,27 @@ def _is_portuguese_digit(said: str) -> bool:
 def _apart(found: Sequence[Token], language: str) -> list[Token]:
     """Separates numbers that text2num would add up: "two hundred [and] three hundred" repeats a multiplier."""
     heard = list(found)
+    values = [value_of(token.said, language) for token in found]
     used: list[int] = []
     """The multipliers of the number so far."""
     group: int | None = None
+    """Where its words begin after "thousand" or "and"."""
     first: int | None = None
-    before: int | None = None
-    """Where its words begin since "thousand", and since any multiplier; the word before."""
-    is_joined = False
-    """Whether these words follow an "and"."""
-    for at, token in enumerate(found):
-        value = value_of(token.said, language)
+    """The same, or after "hundred"."""
+    for at, value in enumerate(values):
+        before = values[at - 1] if at else None
         if value is None:
-            is_joint = token.said.lower() in _JOINTS
-            if not is_joint or (language == "en" and first is not None):  # in English, it follows "hundred" only
-                used, is_joined = [], False
-                if is_joint and at + 1 < len(heard):
-                    heard[at + 1] = replace(heard[at + 1], begins=True)
-            if not (is_joint and is_joined):
-                group = first = None
-                is_joined = is_joint
+            after = values[at + 1] if at + 1 < len(values) else None
+            is_joint = found[at].said.lower() in _JOINTS
+            if is_joint and _is_joined(before, after, language):
+                continue
+            if is_joint and language == "en" and first is not None:  # there, it is said after "hundred" only
+                heard[at + 1 : at + 2] = [replace(one, begins=True) for one in heard[at + 1 : at + 2]]
+                used = []
+            used = used if is_joint else []
+            group = first = None
         elif not is_multiplier(value):
-            is_new = language == "en" and before is not None and not _is_compound(before, value)
+            is_new = language == "en" and not (before is None or is_multiplier(before) or _is_compound(before, value))
             group = at if group is None or is_new else group
             first = at if first is None or is_new else first
         else:
@@ -131,10 +141,19 @@ def _apart(found: Sequence[Token], language: str) -> list[Token]:
                 used = []
             used = [*(one for one in used if one > value), value]
             first = None
-            if value >= _THOUSAND:
-                group, is_joined = None, False
-        before = None if is_multiplier(value) else value
+            group = None if value >= _THOUSAND else at if group is None else group
     return heard
+
+
+def _is_joined(before: int | None, after: int | None, language: str) -> bool:
+    """Whether an "and" is inside a number below 100, or below 1000 in Portuguese."""
+    if before is None or after is None or language == "en":
+        return False
+    if language in ("de", "nl"):
+        return _is_compound(after, before)
+    if language == "pt" and before in range(100, 1000, 100):
+        return after < 100
+    return _is_compound(before, after) and (language != "fr" or after == 1)
 
 
 def _is_compound(tens: int, unit: int) -> bool:
@@ -142,12 +161,10 @@ def _is_compound(tens: int, unit: int) -> bool:
 
 
 def _is_repeated(value: int, used: Sequence[int], language: str) -> bool:
-    if value < _THOUSAND:
-        return value in used
-    smallest = min((one for one in used if one >= _THOUSAND), default=None)
-    if smallest == _THOUSAND < value:
-        return language not in _OF_THOUSANDS
-    return smallest is not None and smallest <= value
+    if value in used:
+        return True
+    is_larger = any(_THOUSAND <= one < value for one in used)
+    return is_larger and not (language in _OF_THOUSANDS and _THOUSAND in used)
 
 
 _PREPARED: Final[dict[str, Callable[[Sequence[Token]], list[Token]]]] = {"en": _with_zeros, "pt": _with_sixes}
