@@ -28,12 +28,17 @@ def edits(text: str, language: str | None) -> list[Edit]:
     """Removes each filler word. A sentence that began with one gets a capital letter again."""
     found: list[Edit] = []
     pattern = _pattern(FILLERS.get(language or "") or ANY_LANGUAGE, keeps_capitals=any(map(str.islower, text)))
+    before, is_next = "", True
     for run in pattern.finditer(text):
-        before = text[: run.start()].rstrip()
-        if _is_beginning(before, is_next=len(before) == run.start()):
-            found += _at_beginning(text, run.start(), run.end(), pattern)
+        removed = found[-1].end if found else 0
+        if not found or text[removed : run.start()].strip():
+            before = text[: run.start()].rstrip()
+            is_next = len(before) == run.start()
+        if _is_beginning(before, is_next=is_next):
+            of_run = _at_beginning(text, run.start(), run.end(), pattern)
         else:
-            found.append(_inside(text, run.end(), before))
+            of_run = [_inside(text, run.end(), before)]
+        found += [Edit(max(edit.start, removed), edit.end, edit.replacement) for edit in of_run]
     return found
 
 

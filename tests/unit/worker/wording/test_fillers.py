@@ -1,6 +1,8 @@
 """Filler words are dropped with the marks that only they need."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from worker.wording import fillers
 from worker.wording.edits import applied
@@ -24,6 +26,7 @@ from worker.wording.edits import applied
         ("en", "- Um, yes. - Uh, no.", "- Yes. - No."),
         ("en", "(Um) yes (uh, no) and (um).", "yes (no) and."),
         ("en", "I said yes, (um).", "I said yes."),
+        ("en", "um, (um) hm; um, yes.", "yes."),
         ("en", "Well — uh — I mean—um—that — uh.", "Well — I mean—that."),
         ("en", 'The "new" um, place.', 'The "new", place.'),
         ("de", "„Ähm, ja.“ Er sagte: „Äh.“", "„Ja.“ Er sagte:"),
@@ -39,3 +42,20 @@ from worker.wording.edits import applied
 )
 def test_fillers_are_dropped(language: str | None, said: str, written: str) -> None:
     assert applied(said, (), fillers.edits(said, language))[0] == written
+
+
+@given(
+    st.lists(
+        st.sampled_from(["um", "Uh", "well", "(", ")", '"', "«", "»", ",", ".", " ", " ", "—", "-", "¿", "?"]),
+        max_size=14,
+    ),
+    st.sampled_from(["en", "es", "fr", None]),
+)
+def test_edits_are_in_order_and_remove_no_other_word(parts: list[str], language: str | None) -> None:
+    said = "".join(parts)
+    ends = [0]
+    for edit in fillers.edits(said, language):
+        assert ends[-1] <= edit.start < edit.end <= len(said)
+        ends.append(edit.end)
+    written = applied(said, (), fillers.edits(said, language))[0]
+    assert written.lower().count("well") == said.count("well")
