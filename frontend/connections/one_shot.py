@@ -3,7 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Any
+from typing import Any, Final
 
 from frontend.access.principal import Principal
 from frontend.monitoring.process_report import Tally
@@ -18,6 +18,11 @@ from shared.audio.live import CONTAINER
 from shared.audio.payload import is_file
 from shared.events import SAMPLE_RATE_HZ, EventType
 
+STREAMED: Final = frozenset(
+    {EventType.PARTIAL, EventType.FINAL, EventType.REVISED, EventType.SPEAKERS, EventType.WARNING}
+)
+"""The events that are sent before the reply, if the client requests it."""
+
 
 async def answer(
     request: OneShot,
@@ -26,7 +31,7 @@ async def answer(
     send: Callable[[bytes], Awaitable[None]],
     principal: Principal,
 ) -> bytes:
-    """The reply, after the partials if they were requested (through `send`).
+    """The reply, after the events of the session if they were requested (through `send`).
 
     Raises what `session_for` and `send` raise. In every case, cancellation included, no session is left over.
     """
@@ -42,6 +47,7 @@ async def answer(
             await send(native.streamed({"type": EventType.WARNING, **warning}, request.request_id))
     return native.response(
         request,
+        model=session.model,
         text=ending.get("text", ""),
         processing_ms=(time.perf_counter() - started_s) * 1000,
         audio_ms=session.audio_received_samples * 1000 / SAMPLE_RATE_HZ,
@@ -71,7 +77,7 @@ async def _follow(
     ending: dict[str, Any] = {}
     async for event in session.events():
         transcript.take(event.wire)
-        if request.stream and event.type in (EventType.PARTIAL, EventType.WARNING):
+        if request.stream and event.type in STREAMED:
             await send(native.streamed(event.wire, request.request_id))
         ending = event.wire
     return ending

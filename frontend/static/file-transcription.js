@@ -80,9 +80,8 @@ export class FileTranscription extends Job {
     this.hear();
     const { saved } = this.document;
     if (event.type === "response") {
-      saved.durationS = event.audio_duration_ms / 1000;
-      const isAnswered = !this.document.isEmpty;
-      if (!isAnswered) this.document.apply({ type: "final", segment: 0, text: event.text, start: 0, end: saved.durationS });
+      saved.durationS = event.audio_duration_ms / 1000; // its text came with the finals
+      saved.model = event.model;
     } else {
       this.document.apply(event);
     }

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +124,30 @@ async def test_each_dropped_file_is_a_document_with_times_of_its_own(
         await expect(page.get_by_role("log")).to_contain_text(f"{number} seconds")
         await expect(page.get_by_role("log").locator("time")).to_have_text("0:00")
         assert json.loads(await exported(page, "JSON with words"))["duration"] == number
+
+
+async def test_file_that_only_the_server_decodes_is_as_complete_as_others(
+    whisper_stack: Stack, open_page: OpenPage, tmp_path: Path
+) -> None:
+    spoken = np.concatenate([synthesise(SENTENCE), silence(2), synthesise("The museum is closed on Monday.")])
+    samples = (np.clip(spoken, -1, 1) * 32767).astype("<i2")
+    write_wav(tmp_path / "a.wav", spoken, 16_000)
+    header = struct.pack(">4s5I", b".snd", 24, samples.nbytes, 3, 16_000, 1)
+    (tmp_path / "b.au").write_bytes(header + samples.astype(">i2").tobytes())
+    page = await connected(await open_page(whisper_stack.web_url))
+    of_file = []
+    for name in ("a.wav", "b.au"):
+        await page.locator("#file").set_input_files(tmp_path / name)
+        await expect(page.get_by_label("Name")).to_have_value(name)
+        await expect(page.get_by_role("button", name="Edit")).to_be_enabled(timeout=LONG_MS)
+        await expect(page.locator("#facts")).to_contain_text(re.compile("English · .*whisper-base"))
+        of_file.append(json.loads(await exported(page, "JSON with words"))["segments"])
+    for segments in of_file:
+        for timed in [*segments, *(word for segment in segments for word in segment["words"])]:
+            timed["start"], timed["end"] = round(timed["start"], 1), round(timed["end"], 1)
+            timed.pop("confidence", None)
+    assert of_file[0] == of_file[1]
+    assert len(of_file[0]) > 1
 
 
 async def test_documents_are_searched_renamed_and_deleted(stack: Stack, open_page: OpenPage, tmp_path: Path) -> None:

@@ -75,12 +75,15 @@ def test_one_shot_takes_files_and_raw_samples(client: Client) -> None:
         assert reply["audio_duration_ms"] == 1000
 
 
-def test_one_shot_streams_partials_with_its_id(client: Client) -> None:
+def test_one_shot_streams_the_events_of_its_session_with_its_id(client: Client) -> None:
     tell(client, type="audio", audio_data=base64_of(SECOND * 5), stream=True, id="r-1")
-    *partials, reply = until(client, "response")
-    assert partials
-    assert {partial["type"] for partial in partials} == {"partial"}
-    assert {message["id"] for message in (*partials, reply)} == {"r-1"}
+    *events, reply = until(client, "response")
+    assert {event["type"] for event in events} == {"partial", "final"}
+    assert {message["id"] for message in (*events, reply)} == {"r-1"}
+    finals = [event for event in events if event["type"] == "final"]
+    assert all(final["words"] for final in finals)
+    assert " ".join(final["text"] for final in finals) == reply["text"]
+    assert reply["model"] == "echo"
 
 
 def test_pipelined_requests_are_answered_in_order(client: Client) -> None:

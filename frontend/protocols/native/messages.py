@@ -69,7 +69,7 @@ def _one_shot(fields: Fields, defaults: AudioSettings) -> OneShot:
     request_id = fields.request_id()
     stream = fields.flag("stream", default=False)
     separate, options = _separates(fields), _options(fields, ONE_SHOT)
-    options = replace(options, words=bool(options.diarize), partials=stream, recording=True)
+    options = replace(options, words=stream or bool(options.diarize), partials=stream, recording=True)
     encoding = fields.text("encoding")
     audio_format = _audio_format(fields, defaults, separate=separate)
     if separate:  # a file has its own number of channels

@@ -148,6 +148,7 @@ def looks_like_json(text: str) -> bool:
 def response(
     request: OneShot,
     *,
+    model: str,
     text: str,
     processing_ms: float,
     audio_ms: float,
@@ -162,6 +163,7 @@ def response(
         {
             "type": "response",
             "mode": request.options.mode,
+            "model": model,
             "text": text,
             "processing_time_ms": round(processing_ms, 1),
             "audio_duration_ms": round(audio_ms, 1),
@@ -174,7 +176,7 @@ def response(
 
 
 def streamed(event: dict[str, Any], request_id: str | int | None) -> bytes:
-    """A partial, or a warning, that is sent before the reply to a one-shot request."""
+    """An event that is sent before the reply to a one-shot request."""
     return _encoded(event, request_id)
 
 

@@ -327,13 +327,21 @@ class Reply:
     """What is wrong with the recording."""
     segments: tuple[SpokenTurn, ...] = ()
     """What each speaker said, if requested by `diarize`."""
+    model: str | None = None
+    """None if the server is older than this field."""
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Self:
         warnings = tuple(map(Warned.from_wire, wire.get("warnings", ())))
         segments = tuple(map(SpokenTurn.from_wire, wire.get("segments", ())))
         return cls(
-            wire["mode"], wire["text"], wire["processing_time_ms"], wire["audio_duration_ms"], warnings, segments
+            wire["mode"],
+            wire["text"],
+            wire["processing_time_ms"],
+            wire["audio_duration_ms"],
+            warnings,
+            segments,
+            wire.get("model"),
         )
 
 

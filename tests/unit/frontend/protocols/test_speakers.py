@@ -332,6 +332,6 @@ def test_reply_to_an_audio_request_has_its_turns() -> None:
     request: Any = parse_message({"type": "audio", "audio_data": "UklGRg==", "diarize": True}, AudioSettings())
     assert request.options.words, "a turn may be a part of a final"
     turns = [{"text": "Hi!", "start": 0.0, "end": 1.0, "speaker": "A"}]
-    reply = orjson.loads(native.response(request, text="Hi!", processing_ms=1, audio_ms=1, segments=turns))
+    reply = orjson.loads(native.response(request, model="e", text="Hi!", processing_ms=1, audio_ms=1, segments=turns))
     assert reply["segments"] == turns
-    assert "segments" not in orjson.loads(native.response(request, text="Hi!", processing_ms=1, audio_ms=1))
+    assert "segments" not in orjson.loads(native.response(request, model="e", text="Hi!", processing_ms=1, audio_ms=1))

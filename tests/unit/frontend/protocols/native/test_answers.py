@@ -10,11 +10,12 @@ from tests.unit.frontend.protocols.native.parsing import PCM, parse
 
 def test_a_response_has_the_fields_that_existing_clients_read() -> None:
     request = parse(type="audio", audio_data=PCM, id="r")
-    wire = orjson.loads(native.response(request, text="Hello.", processing_ms=312.44, audio_ms=5120))
+    wire = orjson.loads(native.response(request, model="echo", text="Hello.", processing_ms=312.44, audio_ms=5120))
     assert isinstance(wire.pop("timestamp"), float)
     assert wire == {
         "type": "response",
         "mode": "transcribe",
+        "model": "echo",
         "text": "Hello.",
         "processing_time_ms": 312.4,
         "audio_duration_ms": 5120.0,

@@ -49,7 +49,7 @@ def test_a_one_shot_with_every_field() -> None:
         Mode.GENERAL,
         "de",
         "Say it in French.",
-        words=False,
+        words=True,
         partials=True,
         recording=True,
         model="Voxtral-Mini-3B-2507",
