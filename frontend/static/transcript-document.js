@@ -37,6 +37,8 @@ import { withSpeakers } from "./turns.js";
  * @property {number[]} peaks 0 to 255, one for each `PEAK_S` of audio
  * @property {Pick<Saved, "segments" | "state" | "model">} [former] what it was, until its audio is transcribed again
  * @property {boolean} [isDeleted] it can be brought back as long as a tab holds it
+ *
+ * @typedef {{segments: Segment[]} | {speakers: Record<string, string>}} Step what a change has replaced
  */
 
 /** Audio for one bar of the waveform. */
@@ -53,9 +55,9 @@ export class TranscriptDocument {
     this.sessions = 0;
     /** @type {Map<string, Segment & {committed?: {text: string}}>} text that may still change, by the id of its segment */
     this.open = new Map();
-    /** @type {Segment[][]} */
+    /** @type {Step[]} */
     this.undone = [];
-    /** @type {Segment[][]} */
+    /** @type {Step[]} */
     this.done = [];
     for (const segment of saved.segments) this.sessions = Math.max(this.sessions, Number(segment.id.split(".")[0]));
   }
@@ -197,14 +199,17 @@ export class TranscriptDocument {
   interrupt() {
     this.lose();
     if (this.saved.state !== "working") return; // no audio was added to it, as if the microphone cannot be started
-    if (this.saved.former?.segments.length) this.done.pop();
+    const { former } = this.saved;
+    if (former?.segments.length) this.done = this.done.filter((step) => !("segments" in step) || step.segments !== former.segments);
     this.saved = interrupted(this.saved);
   }
 
   /** Its audio is transcribed again: the text is kept until then; afterwards, `undo` brings it back. */
   startAgain() {
-    const { segments, state, model } = this.saved;
-    this.clear();
+    const { state, model } = this.saved;
+    const segments = [...this.segments];
+    this.remember({ segments });
+    this.empty();
     Object.assign(this.saved, { former: { segments, state, model }, state: "working" });
   }
 
@@ -240,15 +245,29 @@ export class TranscriptDocument {
     this.saved.segments = this.segments.map((segment) => edited(segment, textOf(segment))).filter(({ text }) => text);
   }
 
+  /** @param {string} label of a speaker @param {string} name as the user wrote it; empty for the label itself */
+  renameSpeaker(label, name) {
+    const { [label]: former = "", ...others } = this.saved.speakers;
+    const written = name.trim();
+    if (former === written) return;
+    this.remember({ speakers: this.saved.speakers });
+    this.saved.speakers = written ? { ...others, [label]: written } : others;
+  }
+
   /** Removes the text; `undo` brings it back. */
   clear() {
     this.remember();
+    this.empty();
+  }
+
+  empty() {
     this.saved.segments = [];
     this.open.clear();
   }
 
-  remember() {
-    this.done.push([...this.segments]);
+  /** @param {Step} step what `undo` brings back */
+  remember(step = { segments: [...this.segments] }) {
+    this.done.push(step);
     if (this.done.length > UNDO_STEPS) this.done.shift();
     this.undone = [];
   }
@@ -264,14 +283,15 @@ export class TranscriptDocument {
   }
 
   /**
-   * @param {Segment[][]} from
-   * @param {Segment[][]} to
+   * @param {Step[]} from
+   * @param {Step[]} to
    */
   swap(from, to) {
-    const segments = from.pop();
-    if (!segments) return false;
-    to.push(this.segments);
-    this.saved.segments = segments;
+    const step = from.pop();
+    if (!step) return false;
+    const { segments, speakers } = this.saved;
+    to.push("segments" in step ? { segments } : { speakers });
+    Object.assign(this.saved, step);
     return true;
   }
 

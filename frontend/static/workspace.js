@@ -231,11 +231,7 @@ export class Workspace {
   /** @param {string} label */
   renameSpeaker(label) {
     const name = prompt("Name of this speaker", this.open?.saved.speakers[label] ?? "");
-    if (name === null) return;
-    this.change(({ saved }) => {
-      if (name.trim()) saved.speakers[label] = name.trim();
-      else delete saved.speakers[label];
-    });
+    if (name !== null) this.change((open) => open.renameSpeaker(label, name));
   }
 
   /**

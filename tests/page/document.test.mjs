@@ -110,6 +110,27 @@ test("edits, replacements and clearing can be undone and redone", () => {
   assert.equal(document.redo(), false);
 });
 
+test("names of speakers are undone in their turn, and leave the text as it is", () => {
+  const document = documentWith(final(0, "One.", 0, 1, { speaker: "A" }));
+  document.edit("1.0", "Won.");
+  document.renameSpeaker("A", " Ann ");
+  document.renameSpeaker("A", "Ann");
+  document.apply(final(1, "Two.", 1, 2));
+  document.renameSpeaker("A", "");
+  assert.deepEqual(document.saved.speakers, {});
+  document.undo();
+  assert.deepEqual([document.text, document.saved.speakers], ["Won.\nTwo.", { A: "Ann" }]);
+  document.undo();
+  assert.deepEqual([document.text, document.saved.speakers], ["Won.\nTwo.", {}]);
+  document.redo();
+  assert.deepEqual([document.text, document.saved.speakers], ["Won.\nTwo.", { A: "Ann" }]);
+  document.startAgain();
+  document.renameSpeaker("A", "Anna");
+  document.interrupt();
+  document.undo();
+  assert.deepEqual([document.text, document.saved.speakers], ["Won.\nTwo.", { A: "Ann" }]);
+});
+
 test("a text comes back if its audio cannot be transcribed again", () => {
   const document = documentWith(final(0, "Won.", 0, 1), final(1, "Two.", 1, 2));
   document.finish();
