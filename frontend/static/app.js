@@ -285,6 +285,11 @@ function pressRecord() {
   else if (jobs.phase !== "finishing" || isReconnecting) jobs.cancel();
 }
 
+/** The key starts and stops recordings only: it neither cancels a file nor gives up the rest of a text. */
+function pressRecordKey() {
+  if (jobs.phase !== "file" && jobs.phase !== "finishing") pressRecord();
+}
+
 function pressPause() {
   if (jobs.phase !== "recording") return;
   jobs.pause(!jobs.isPaused);
@@ -337,7 +342,7 @@ function setBound(megabytes) {
 
 install(
   [
-    { key: "r", label: "R", what: "Start or stop recording", run: pressRecord },
+    { key: "r", label: "R", what: "Start or stop recording", run: pressRecordKey },
     { key: "p", label: "P", what: "Pause or resume recording", run: pressPause },
     { key: " ", label: "Space", what: "Play or pause", run: () => void workspace.player.toggle() },
     { key: "ArrowLeft", label: "←", what: "Back 5 s", run: () => workspace.player.skip(-5) },

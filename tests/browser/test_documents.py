@@ -10,7 +10,7 @@ import numpy as np
 from playwright.async_api import Locator, Page, expect
 
 from tests.browser.conftest import MICROPHONE_RATE_HZ, OpenPage, write_wav
-from tests.browser.files import add_file, until_stored
+from tests.browser.files import add_file, decode_without_end, until_stored
 from tests.limits import limit_s
 from tests.speech import silence, synthesise
 from tests.stack import Stack
@@ -216,6 +216,16 @@ async def test_editing_and_the_list_by_keyboard(stack: Stack, open_page: OpenPag
     await expect(chosen).to_be_focused()
     await expect(page.get_by_role("button", name="Edit")).to_have_attribute("aria-pressed", "false")
     await expect(paragraph).to_have_count(0)
+
+
+async def test_key_of_recording_does_not_cancel_a_file(stack: Stack, open_page: OpenPage, tmp_path: Path) -> None:
+    page = await connected(await open_page(stack.web_url))
+    await decode_without_end(page)
+    await add_file(page, tmp_path, "one.wav", 1)
+    await expect(page.get_by_role("button", name="Cancel")).to_be_visible()
+    await page.locator("#transcript").press("r")
+    await expect(page.get_by_role("button", name="Cancel")).to_be_visible()
+    await expect(listed(page)).to_contain_text("In progress")
 
 
 FILLED = """
