@@ -7,6 +7,8 @@ import { turnsOf } from "./turns.js";
 
 /** The view follows new text if it is this near to the end. */
 const NEAR_PX = 160;
+/** What the user types is handed on when no key was pressed for so long. */
+const TYPED_MS = 500;
 
 /** @typedef {import("./transcript-document.js").TranscriptDocument} TranscriptDocument */
 /** @typedef {import("./transcript-document.js").Segment} Segment */
@@ -14,7 +16,7 @@ const NEAR_PX = 160;
 /**
  * @typedef {object} ViewHandlers
  * @property {(seconds: number) => void} onSeek a word or time was chosen
- * @property {(id: string, text: string) => void} onEdit
+ * @property {(id: string, text: string, step: object) => void} onEdit also while the user types: undone with those of the same step
  * @property {(label: string) => void} onSpeaker the label of a speaker was chosen, to be renamed
  */
 
@@ -35,8 +37,12 @@ export class DocumentView {
     this.isEditing = false;
     /** @type {HTMLElement | null} */
     this.played = null;
+    this.typedTimer = 0;
+    /** The same as long as one paragraph has the focus. */
+    this.step = {};
     elements.finals.addEventListener("click", (event) => this.clicked(/** @type {HTMLElement} */ (event.target)));
-    elements.finals.addEventListener("focusout", (event) => this.edited(/** @type {HTMLElement} */ (event.target)));
+    elements.finals.addEventListener("input", (event) => this.typed(/** @type {HTMLElement} */ (event.target)));
+    elements.finals.addEventListener("focusout", (event) => this.left(/** @type {HTMLElement} */ (event.target)));
     elements.finals.addEventListener("keydown", (event) => this.keyPressed(event));
   }
 
@@ -75,6 +81,7 @@ export class DocumentView {
       const shown = labels.map((name, index) => (name === (labels[index - 1] ?? label) ? "" : name));
       label = labels[labels.length - 1];
       let known = this.rows.get(segment.id);
+      if (known?.row.querySelector("[contenteditable]:focus")) return; // drawn when the user has left it
       if (known?.segment !== segment || known.shown !== shown.join("\n")) {
         const row = this.newRow(segment, turns, shown);
         known?.row.replaceWith(row);
@@ -121,6 +128,7 @@ export class DocumentView {
 
   /** @param {boolean} isEditing */
   setEditing(isEditing) {
+    if (!isEditing) this.endTyping();
     this.isEditing = isEditing;
     this.elements.finals.classList.toggle("editing", isEditing);
     this.draw(); // a segment with several speakers is edited as a whole
@@ -149,9 +157,31 @@ export class DocumentView {
   }
 
   /** @param {HTMLElement} target */
+  typed(target) {
+    clearTimeout(this.typedTimer);
+    // Without text it is removed, but not while the user may still write another one.
+    this.typedTimer = setTimeout(() => target.textContent?.trim() && this.edited(target), TYPED_MS);
+  }
+
+  /** Hands on what the user is typing. */
+  endTyping() {
+    const target = /** @type {HTMLElement | null} */ (this.elements.finals.querySelector("[contenteditable]:focus"));
+    if (target) this.left(target);
+  }
+
+  /** @param {HTMLElement} target */
+  left(target) {
+    if (!target.isContentEditable) return;
+    clearTimeout(this.typedTimer);
+    this.edited(target);
+    this.step = {};
+    this.draw();
+  }
+
+  /** @param {HTMLElement} target */
   edited(target) {
     const id = /** @type {HTMLElement | null} */ (target.closest("li"))?.dataset.id;
-    if (this.isEditing && id && target.isContentEditable) this.handlers.onEdit(id, target.textContent ?? "");
+    if (this.isEditing && id && target.isContentEditable) this.handlers.onEdit(id, target.textContent ?? "", this.step);
   }
 
   /** @param {KeyboardEvent} event */

@@ -59,6 +59,8 @@ export class TranscriptDocument {
     this.undone = [];
     /** @type {Step[]} */
     this.done = [];
+    /** What the latest edit belongs to, as long as nothing else was changed. @type {object | null} */
+    this.step = null;
     for (const segment of saved.segments) this.sessions = Math.max(this.sessions, Number(segment.id.split(".")[0]));
   }
 
@@ -216,13 +218,20 @@ export class TranscriptDocument {
   /**
    * @param {string} id
    * @param {string} text as the user wrote it; a segment without text is removed
+   * @param {object} [step] edits of one step are undone together
    */
-  edit(id, text) {
+  edit(id, text, step = {}) {
     const segment = this.segments.find((one) => one.id === id);
     const written = text.replace(/\s+/g, " ").trim();
     if (!segment || segment.text === written) return;
-    this.remember();
-    this.rewrite((one) => (one === segment ? written : one.text));
+    if (step !== this.step) this.remember();
+    this.step = step;
+    // Words that are deleted and typed again within a step keep their times.
+    const before = this.done.at(-1);
+    const former = before && "segments" in before ? before.segments.find((one) => one.id === id) : undefined;
+    this.saved.segments = this.segments
+      .map((one) => (one === segment ? edited(former ?? one, written) : one))
+      .filter((one) => one.text);
   }
 
   /**
@@ -268,6 +277,7 @@ export class TranscriptDocument {
   /** @param {Step} step what `undo` brings back */
   remember(step = { segments: [...this.segments] }) {
     this.done.push(step);
+    this.step = null;
     if (this.done.length > UNDO_STEPS) this.done.shift();
     this.undone = [];
   }
@@ -290,6 +300,7 @@ export class TranscriptDocument {
     const step = from.pop();
     if (!step) return false;
     const { segments, speakers } = this.saved;
+    this.step = null;
     to.push("segments" in step ? { segments } : { speakers });
     Object.assign(this.saved, step);
     return true;

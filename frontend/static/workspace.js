@@ -39,7 +39,7 @@ export class Workspace {
       },
       {
         onSeek: (seconds) => this.player.seek(seconds),
-        onEdit: (id, text) => this.changeText((edited) => edited.edit(id, text)),
+        onEdit: (id, text, step) => this.changeText((edited) => edited.edit(id, text, step)),
         onSpeaker: (label) => this.renameSpeaker(label),
       },
     );
@@ -95,7 +95,8 @@ export class Workspace {
 
   /** @param {TranscriptDocument | null} chosen */
   async show(chosen) {
-    this.open = chosen;
+    if (this.open?.saved.id !== chosen?.saved.id) this.view.endTyping();
+    this.open = chosen; // if another tab has changed it, what the user is typing is added to that
     if (chosen) this.known.set(chosen.saved.id, chosen);
     this.view.setEditing(false);
     this.view.show(chosen);

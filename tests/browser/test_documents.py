@@ -218,6 +218,42 @@ async def test_editing_and_the_list_by_keyboard(stack: Stack, open_page: OpenPag
     await expect(paragraph).to_have_count(0)
 
 
+async def test_text_is_kept_while_it_is_typed(stack: Stack, open_page: OpenPage, tmp_path: Path) -> None:
+    page = await connected(await open_page(stack.web_url))
+    await add_file(page, tmp_path, "one.wav", 1)
+    await expect(page.get_by_role("button", name="Edit")).to_be_enabled()
+    await page.get_by_role("button", name="Edit").click()
+    paragraph = page.get_by_role("log").get_by_role("textbox")
+    before = await paragraph.inner_text()
+    await paragraph.press("End")
+    for typed in ("Zebra", "crossing"):
+        await page.keyboard.type(f" {typed}")
+        await until_stored(page, f"one => one.segments[0].text.endsWith(' {typed}')")
+    await expect(paragraph).to_be_focused()
+    await page.reload()
+    await connected(page)
+    await listed(page).get_by_role("button").click()
+    await expect(page.get_by_role("log")).to_contain_text(f"{before} Zebra crossing")
+
+
+async def test_what_was_typed_at_one_place_is_undone_at_once(stack: Stack, open_page: OpenPage, tmp_path: Path) -> None:
+    page = await connected(await open_page(stack.web_url))
+    await add_file(page, tmp_path, "one.wav", 1)
+    await expect(page.get_by_role("button", name="Edit")).to_be_enabled()
+    await page.get_by_role("button", name="Edit").click()
+    paragraph = page.get_by_role("log").get_by_role("textbox")
+    before = await paragraph.inner_text()
+    await paragraph.press("End")
+    await page.keyboard.type(" Zebra")
+    await until_stored(page, "one => one.segments[0].text.endsWith(' Zebra')")
+    await page.keyboard.type(" crossing")
+    await page.keyboard.press("Enter")
+    await expect(paragraph).to_have_text(f"{before} Zebra crossing")
+    await page.locator("#undo").click()
+    await expect(paragraph).to_have_text(before)
+    await expect(page.locator("#undo")).to_be_disabled()
+
+
 async def test_key_of_recording_does_not_cancel_a_file(stack: Stack, open_page: OpenPage, tmp_path: Path) -> None:
     page = await connected(await open_page(stack.web_url))
     await decode_without_end(page)

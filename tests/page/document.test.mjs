@@ -110,6 +110,24 @@ test("edits, replacements and clearing can be undone and redone", () => {
   assert.equal(document.redo(), false);
 });
 
+test("what is typed at one place is undone at once, and words that are typed again keep their times", () => {
+  const document = documentWith(final(0, "One two.", 0, 2, { words: words("One", "two.") }), final(1, "Three.", 2, 3));
+  const step = {};
+  document.edit("1.0", "One t", step);
+  document.edit("1.0", "One two. ", step);
+  assert.deepEqual(document.segments[0].words, words("One", "two."));
+  document.edit("1.0", "One too.", step);
+  document.edit("1.1", "Tree.", {});
+  document.undo();
+  assert.equal(document.text, "One too.\nThree.");
+  document.edit("1.0", "On too.", step);
+  document.undo();
+  assert.equal(document.text, "One too.\nThree.");
+  document.undo();
+  assert.equal(document.text, "One two.\nThree.");
+  assert.equal(document.undo(), false);
+});
+
 test("names of speakers are undone in their turn, and leave the text as it is", () => {
   const document = documentWith(final(0, "One.", 0, 1, { speaker: "A" }));
   document.edit("1.0", "Won.");
