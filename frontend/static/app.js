@@ -2,10 +2,14 @@
 
 import { Activity } from "./activity.js";
 import { AudioLog } from "./audio-log.js";
+import { acceptDrops } from "./drops.js";
+import { DECODE_LIMIT_BYTES } from "./files.js";
+import { isRejection } from "./file-transcription.js";
 import { Connection } from "./lib/connection.js";
 import { Keeper } from "./keeper.js";
 import { KeyForm } from "./key.js";
 import { Jobs } from "./jobs.js";
+import { offerMicrophones } from "./microphones.js";
 import { Notice } from "./notice.js";
 import { prepareOffline } from "./offline.js";
 import { OptionsForm } from "./options.js";
@@ -34,7 +38,6 @@ const element = (id) => /** @type {HTMLElement} */ (document.getElementById(id))
 
 const recordButton = element("record");
 const fileInput = /** @type {HTMLInputElement} */ (element("file"));
-const microphone = /** @type {HTMLSelectElement} */ (element("microphone"));
 const bound = /** @type {HTMLSelectElement} */ (element("bound"));
 
 /** @type {import("./job.js").AudioLimits} */
@@ -55,6 +58,7 @@ const settings = new Settings();
 const options = new OptionsForm(/** @type {HTMLFormElement} */ (element("options")), settings);
 const notice = new Notice(element("notice"), recordButton, () => again());
 const storage = await Storage.open().catch(() => null);
+if (storage) storage.onDeleted = ({ name }) => notice.add(wording.audioDeleted(name));
 const keeper = new Keeper(storage, () => notice.show(wording.NOT_STORED));
 const keyForm = new KeyForm(/** @type {HTMLFormElement} */ (element("key-form")), () => void connection.connect());
 const connection = new Connection(
@@ -147,11 +151,21 @@ async function findUrl() {
  * @param {Record<string, any>} event
  */
 function showEvent(changed, event) {
-  if (event.type === "warning" || event.type === "error") notice.show(event.message);
+  if (event.type === "warning" || event.type === "error") report(changed, event.message);
   if (event.type === "withdrawn") notice.withdraw(event.message);
   if (event.type === "ready") activity.offerCaptions(event);
   if (event.latency && jobs.isRecording) activity.showLatency(event.latency.total);
   if (workspace.open === changed) workspace.draw();
+}
+
+/**
+ * @param {import("./transcript-document.js").TranscriptDocument} about
+ * @param {string} message
+ * @param {number} [retryAfter] seconds
+ */
+function report({ saved }, message, retryAfter) {
+  if (saved.kind === "file") notice.add(`${saved.name}: ${message}`, retryAfter);
+  else notice.show(message, retryAfter);
 }
 
 /**
@@ -161,13 +175,20 @@ function showEvent(changed, event) {
 function ended(finished, trouble) {
   isReconnecting = false;
   showLink(linkState);
-  const released = finished.isUnused ? workspace.remove(finished) : workspace.release(finished);
+  const isLeft = finished.isUnused && (finished.saved.kind === "recording" || isRejection(trouble));
+  const released = isLeft ? workspace.remove(finished) : workspace.release(finished);
+  if (!isLeft) void released.then(() => storage?.makeRoom(finished.saved.id));
   if (workspace.open === finished) workspace.draw();
-  const repeat = repeats.get(finished);
+  const repeat = isLeft && finished.saved.kind === "file" ? undefined : repeats.get(finished);
   repeats.delete(finished);
   if (!trouble?.message) return;
-  again = repeat ? () => void released.finally(repeat) : record;
-  notice.show(trouble.message, trouble.retry_after_s);
+  const former = finished.saved.kind === "file" && notice.offersRetry ? again : null;
+  again = () => {
+    former?.();
+    if (repeat) void released.finally(repeat);
+    else record();
+  };
+  report(finished, trouble.message, trouble.retry_after_s);
 }
 
 function beginJob() {
@@ -207,18 +228,25 @@ async function transcribeAgain(target = workspace.open, given = null) {
   if (!target || !audio || jobs.document === target) return;
   if (!(await workspace.claim(target))) return notice.show(wording.CHANGED_ELSEWHERE);
   target.startAgain();
+  if (!jobs.job) notice.hide();
   startTranscription(target, audio);
   await workspace.show(target);
 }
 
 /** @param {Iterable<File>} files each becomes a document */
 async function addFiles(files) {
+  const limitBytes = Math.max(DECODE_LIMIT_BYTES, limits.maxFileBytes);
+  if (!jobs.job) notice.hide();
   for (const file of files) {
+    if (file.size > limitBytes) {
+      notice.add(`${file.name}: ${wording.tooLarge(file.size, limitBytes)}`);
+      continue;
+    }
     const made = workspace.create({ name: file.name, kind: "file", mode: options.chosen.mode });
     const isStored = await store(made.saved.id, file);
     if (!jobs.job) await workspace.show(made);
     startTranscription(made, file);
-    if (!isStored) notice.show(wording.NOT_STORED);
+    if (!isStored) notice.add(wording.NOT_STORED);
   }
   await workspace.refresh();
 }
@@ -229,12 +257,13 @@ async function addFiles(files) {
  * @returns {Promise<boolean>} whether this browser keeps it
  */
 async function store(id, file) {
+  if (!storage || file.size > storage.boundBytes) return false;
   try {
-    await storage?.putAudio({ id, index: 0, blob: file }, { bytes: file.size, sampleRate: 0 });
+    await storage.put({ id, index: 0, blob: file }, { bytes: file.size, sampleRate: 0 });
   } catch {
     return false;
   }
-  return storage !== null;
+  return true;
 }
 
 /**
@@ -242,7 +271,7 @@ async function store(id, file) {
  * @param {Blob} audio
  */
 function startTranscription(target, audio) {
-  if (!jobs.job) beginJob();
+  if (!jobs.job) activity.begin(limits.chunkSize / limits.sampleRate);
   repeats.set(target, () => void transcribeAgain(target, audio));
   jobs.transcribe(target, options.chosen, audio);
 }
@@ -256,16 +285,6 @@ function showPhase(phase) {
   activity.show(phase);
   activity.showLost(isReconnecting);
   toolbar.update();
-}
-
-/** Lists the microphones. Some browsers give their names only after one was allowed since the page was loaded. */
-async function listMicrophones() {
-  const devices = (await navigator.mediaDevices?.enumerateDevices()) ?? [];
-  const named = devices.filter(({ kind, deviceId, label }) => kind === "audioinput" && deviceId !== "default" && label);
-  microphone.replaceChildren(new Option("Default", ""), ...named.map(({ label, deviceId }) => new Option(label, deviceId)));
-  const { deviceId: chosen } = settings.choices;
-  if (chosen && !named.some(({ deviceId }) => deviceId === chosen)) microphone.append(new Option("Chosen before", chosen));
-  microphone.value = chosen;
 }
 
 /**
@@ -304,18 +323,7 @@ fileInput.addEventListener("change", () => {
   fileInput.value = "";
   void addFiles(files);
 });
-document.addEventListener("dragover", (event) => {
-  event.preventDefault();
-  document.body.classList.add("dropping");
-});
-document.addEventListener("dragleave", (event) => {
-  if (!event.relatedTarget) document.body.classList.remove("dropping");
-});
-document.addEventListener("drop", (event) => {
-  event.preventDefault();
-  document.body.classList.remove("dropping");
-  void addFiles([...(event.dataTransfer?.files ?? [])]);
-});
+acceptDrops((files) => void addFiles(files));
 addEventListener("beforeunload", (event) => {
   if (jobs.phase !== "idle") event.preventDefault();
 });
@@ -328,8 +336,7 @@ element("reconnect").addEventListener("click", () => void connection.connect());
 element("share").addEventListener("click", () => share(/** @type {HTMLAnchorElement} */ (element("captions-link")).href));
 element("toggle-history").addEventListener("click", () => togglePanel("toggle-history", "history"));
 element("toggle-options").addEventListener("click", () => togglePanel("toggle-options", "options-panel"));
-microphone.addEventListener("change", () => settings.save({ deviceId: microphone.value }));
-microphone.addEventListener("focus", () => void listMicrophones());
+offerMicrophones(/** @type {HTMLSelectElement} */ (element("microphone")), settings);
 bound.value = String(settings.choices.boundMegabytes);
 bound.addEventListener("change", () => setBound(Number(bound.value)));
 
@@ -366,7 +373,6 @@ function focusSearch() {
 if (matchMedia("(min-width: 60rem)").matches) togglePanel("toggle-history", "history");
 setBound(settings.choices.boundMegabytes);
 void connection.connect();
-void listMicrophones();
 await keeper.tidy();
 await workspace.refresh();
 void navigator.storage?.persist?.();

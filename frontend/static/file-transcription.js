@@ -11,6 +11,16 @@ const FILE_PIECES_PER_SECOND = 2;
 /** A file is decoded in long windows, several at a time, which take turns with those of other files. */
 const SILENCE_LIMIT_MS = 300000;
 
+/** The code of a trouble. */
+const TOO_LARGE = "file_too_large";
+/** Of files that will not be transcribed later either. */
+const REJECTED = ["invalid_audio", "unsupported_audio", TOO_LARGE];
+
+/** @param {import("./job.js").Trouble} [trouble] */
+export function isRejection(trouble) {
+  return REJECTED.includes(trouble?.code ?? "");
+}
+
 /** @extends {Job<LiveSession | FileRequest>} */
 export class FileTranscription extends Job {
   silenceLimitMs = SILENCE_LIMIT_MS;
@@ -62,10 +72,8 @@ export class FileTranscription extends Job {
 
   /** @param {Blob} file */
   async sendWhole(file) {
-    if (file.size > this.limits.maxFileBytes) {
-      const limit = wording.megabytes(this.limits.maxFileBytes);
-      return this.end({ message: `The file has ${wording.megabytes(file.size)}; the limit is ${limit}.` });
-    }
+    const { maxFileBytes } = this.limits;
+    if (file.size > maxFileBytes) return this.end({ message: wording.tooLarge(file.size, maxFileBytes), code: TOO_LARGE });
     let base64;
     try {
       base64 = await toBase64(file);

@@ -3,7 +3,7 @@
 import { mixToMono } from "./downmix.js";
 
 /** Above this many compressed bytes, decoding in the browser could use more memory than a phone has. */
-const DECODE_LIMIT_BYTES = 100e6;
+export const DECODE_LIMIT_BYTES = 100e6;
 
 /**
  * The file as mono s16le, decoded and resampled by the browser; null if it cannot decode the file.

@@ -27,6 +27,21 @@ export class Notice {
     this.countDown(Math.ceil(retryAfter ?? 0));
   }
 
+  /**
+   * Adds a message to those that are shown.
+   *
+   * @param {string} message
+   * @param {number} [retryAfter] seconds after which a retry may succeed
+   */
+  add(message, retryAfter) {
+    const shown = this.root.hidden ? [] : (this.text.textContent ?? "").split("\n");
+    this.show([...shown.filter((one) => one !== message), message].join("\n"), retryAfter);
+  }
+
+  get offersRetry() {
+    return !this.root.hidden && !this.retry.hidden;
+  }
+
   /** Hides a message, unless another one has taken its place. @param {string} message */
   withdraw(message) {
     if (this.text.textContent === message) this.hide();

@@ -27,6 +27,8 @@ export class Storage {
   constructor(database) {
     this.database = database;
     this.boundBytes = DEFAULT_BOUND_BYTES;
+    /** The audio of this document was deleted to make room. @type {(saved: Saved) => void} */
+    this.onDeleted = () => {};
   }
 
   /**
@@ -79,12 +81,22 @@ export class Storage {
    * @param {AudioPiece} piece replaces the one of the same index
    * @param {{bytes: number, sampleRate: number}} total of the document, with this piece
    */
-  async putAudio(piece, { bytes, sampleRate }) {
+  async putAudio(piece, total) {
+    await this.put(piece, total);
+    await this.makeRoom(piece.id);
+  }
+
+  /**
+   * Stores a piece without making room: `makeRoom` follows when it is known to be audio.
+   *
+   * @param {AudioPiece} piece
+   * @param {{bytes: number, sampleRate: number}} total
+   */
+  async put(piece, { bytes, sampleRate }) {
     const transaction = this.database.transaction(["audio", "facts"], "readwrite");
     transaction.objectStore("audio").put(piece);
     transaction.objectStore("facts").put({ id: piece.id, bytes, sampleRate });
     await finished(transaction);
-    await this.makeRoom(piece.id);
   }
 
   /**
@@ -120,12 +132,14 @@ export class Storage {
     let used = await this.usedBytes();
     if (used <= this.boundBytes) return;
     const inUse = await heldIds();
-    for (const { id } of (await this.documents()).reverse()) {
+    for (const saved of (await this.documents()).reverse()) {
+      const { id } = saved;
       const facts = id === exceptId || inUse.has(id) ? undefined : await this.facts(id);
       if (!facts) continue;
       const transaction = this.database.transaction(["audio", "facts"], "readwrite");
       forget(transaction, id);
       await finished(transaction);
+      this.onDeleted(saved);
       used -= facts.bytes;
       if (used <= this.boundBytes) return;
     }

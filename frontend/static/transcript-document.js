@@ -96,9 +96,9 @@ export class TranscriptDocument {
     return this.segments.map(({ text }) => text).join("\n");
   }
 
-  /** Whether nothing was recorded. */
+  /** Whether nothing was heard. */
   get isUnused() {
-    return this.saved.kind === "recording" && this.saved.durationS === 0 && this.isEmpty;
+    return this.saved.durationS === 0 && this.isEmpty;
   }
 
   /** The languages of its segments, the most frequent first. */

@@ -22,6 +22,19 @@ export function megabytes(bytes) {
   return `${Math.round(bytes / 1e6)} MB`;
 }
 
+/**
+ * @param {number} bytes of a file
+ * @param {number} limitBytes
+ */
+export function tooLarge(bytes, limitBytes) {
+  return `The file has ${megabytes(bytes)}; the limit is ${megabytes(limitBytes)}. Use the command line or the API for larger files.`;
+}
+
+/** @param {string} name of a document */
+export function audioDeleted(name) {
+  return `The audio of “${name}” was deleted to make room; its text stays.`;
+}
+
 export const OFFLINE =
   "The server cannot be reached. Your recording continues and is kept in this browser; its text follows when the server is back.";
 export const CONTINUES = "Your recording continues and is kept in this browser; its text follows.";

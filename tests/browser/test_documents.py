@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import struct
 from pathlib import Path
@@ -252,6 +253,32 @@ async def test_what_was_typed_at_one_place_is_undone_at_once(stack: Stack, open_
     await page.locator("#undo").click()
     await expect(paragraph).to_have_text(before)
     await expect(page.locator("#undo")).to_be_disabled()
+
+
+async def test_rejected_files_are_named_and_leave_nothing(stack: Stack, open_page: OpenPage, tmp_path: Path) -> None:
+    page = await open_page(stack.web_url)
+    await page.evaluate("""localStorage.setItem("voxtral-settings", '{"boundMegabytes": 0.05}')""")
+    await page.reload()
+    await connected(page)
+    await add_file(page, tmp_path, "one.wav", 1)
+    await expect(page.get_by_role("group", name="Player")).to_be_visible()
+    files = {"notes.txt": b"Notes. " * 5000, "empty.wav": b"", "large.wav": b""}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    os.truncate(tmp_path / "large.wav", 101_000_000)
+    notice = page.get_by_role("alert")
+    await page.locator("#file").set_input_files([tmp_path / name for name in files])
+    await expect(notice).to_contain_text("large.wav: The file has 101 MB; the limit is 100 MB.")
+    await expect(notice).to_contain_text("notes.txt: The file")
+    await expect(notice).to_contain_text("empty.wav: ")
+    await expect(listed(page)).to_have_count(1)
+    await listed(page).get_by_role("button").click()
+    await expect(page.get_by_role("group", name="Player")).to_be_visible()
+    await add_file(page, tmp_path, "two.wav", 1)
+    await expect(notice).to_have_text("The audio of “one.wav” was deleted to make room; its text stays.")
+    await expect(page.get_by_role("group", name="Player")).to_be_visible()
+    await listed(page).filter(has_text="one.wav").get_by_role("button").click()
+    await expect(page.get_by_role("group", name="Player")).to_be_hidden()
 
 
 async def test_key_of_recording_does_not_cancel_a_file(stack: Stack, open_page: OpenPage, tmp_path: Path) -> None:
