@@ -50,8 +50,11 @@ export class Activity {
     this.wave.hidden = element("level-hint").hidden = phase !== "recording";
     element("level-hint").textContent = "";
     this.progress.hidden = phase !== "file";
-    this.progress.removeAttribute("value");
-    if (phase === "file") element("activity-text").textContent = this.jobs.document?.saved.name ?? "";
+    if (phase !== "file") this.progress.removeAttribute("value");
+    const { place, total } = this.jobs.progress;
+    element("cancel-all").hidden = phase !== "file" || place === total;
+    const name = this.jobs.document?.saved.name ?? "";
+    if (phase === "file") element("activity-text").textContent = total > 1 ? `${name}, ${place} of ${total}` : name;
     this.showPaused();
   }
 

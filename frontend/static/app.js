@@ -94,7 +94,7 @@ const jobs = new Jobs(
   },
 );
 const activity = new Activity(jobs);
-const workspace = new Workspace(keeper, settings, () => toolbar.update());
+const workspace = new Workspace(keeper, settings, jobs, () => toolbar.update());
 const toolbar = new Toolbar(workspace, { onContinue: () => void continueRecording(), onAgain: () => void transcribeAgain() });
 
 /** @param {import("./lib/connection.js").LinkState} state */
@@ -173,8 +173,10 @@ function report({ saved }, message, retryAfter) {
  * @param {import("./job.js").Trouble} [trouble]
  */
 function ended(finished, trouble) {
-  isReconnecting = false;
-  showLink(linkState);
+  if (!jobs.job) {
+    isReconnecting = false;
+    showLink(linkState);
+  }
   const isLeft = finished.isUnused && (finished.saved.kind === "recording" || isRejection(trouble));
   const released = isLeft ? workspace.remove(finished) : workspace.release(finished);
   if (!isLeft) void released.then(() => storage?.makeRoom(finished.saved.id));
@@ -317,6 +319,7 @@ function pressPause() {
 
 recordButton.addEventListener("click", pressRecord);
 element("pause").addEventListener("click", pressPause);
+element("cancel-all").addEventListener("click", () => jobs.cancelAll());
 element("choose-file").addEventListener("click", () => fileInput.click());
 fileInput.addEventListener("change", () => {
   const files = [...(fileInput.files ?? [])];

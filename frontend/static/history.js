@@ -21,6 +21,8 @@ export class History {
     this.documents = [];
     /** @type {string | null} */
     this.openId = null;
+    /** @type {Set<string>} */
+    this.waiting = new Set();
     search.addEventListener("input", () => this.draw());
     list.addEventListener("click", ({ target }) => {
       const chosen = /** @type {HTMLElement} */ (target).closest("button");
@@ -31,8 +33,10 @@ export class History {
   /**
    * @param {Saved[]} documents
    * @param {string | null} openId
+   * @param {Set<string>} waiting files that are transcribed later
    */
-  show(documents, openId) {
+  show(documents, openId, waiting) {
+    this.waiting = waiting;
     this.documents = documents;
     this.openId = openId;
     this.draw();
@@ -59,7 +63,7 @@ export class History {
     button.type = "button";
     button.dataset.id = saved.id;
     if (saved.id === this.openId) button.setAttribute("aria-current", "true");
-    button.append(line("name", saved.name), line("facts", factsOf(saved)));
+    button.append(line("name", saved.name), line("facts", factsOf(saved, this.waiting.has(saved.id))));
     const snippet = wanted && snippetOf(saved, wanted);
     if (snippet) button.append(line("snippet", snippet));
     item.append(button);
@@ -72,10 +76,13 @@ function contentOf({ name, segments }) {
   return [name, ...segments.map(({ text }) => text)].join("\n");
 }
 
-/** @param {Saved} saved */
-function factsOf({ createdMs, durationS, state }) {
+/**
+ * @param {Saved} saved
+ * @param {boolean} isWaiting
+ */
+function factsOf({ createdMs, durationS, state }, isWaiting) {
   const date = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" }).format(createdMs);
-  return [date, durationS && clock(durationS), STATES[state]].filter((fact) => fact).join(" · ");
+  return [date, durationS && clock(durationS), isWaiting ? "Waiting" : STATES[state]].filter((fact) => fact).join(" · ");
 }
 
 /**

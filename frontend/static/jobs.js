@@ -34,8 +34,10 @@ export class Jobs {
     this.phase = "idle";
     /** @type {LiveRecording | FileTranscription | null} */
     this.job = null;
-    /** @type {(() => void)[]} */
+    /** Files that wait. @type {{document: TranscriptDocument, begin: () => void}[]} */
     this.queue = [];
+    /** How many files have ended since the first of those in progress. */
+    this.ended = 0;
   }
 
   get document() {
@@ -48,6 +50,11 @@ export class Jobs {
 
   get isPaused() {
     return this.job instanceof LiveRecording && this.job.isPaused;
+  }
+
+  /** The place of the file in progress among those since nothing was in progress. */
+  get progress() {
+    return { place: this.ended + 1, total: this.ended + 1 + this.queue.length };
   }
 
   /** Audio of the recording so far, in seconds. */
@@ -83,8 +90,9 @@ export class Jobs {
       this.job = job;
       void job.start(file);
     };
-    if (this.job) this.queue.push(begin);
-    else begin();
+    if (!this.job) return begin();
+    this.queue.push({ document, begin });
+    this.handlers.onPhase(this.phase);
   }
 
   stop() {
@@ -99,6 +107,32 @@ export class Jobs {
   /** Ends the job without the rest of its text. */
   cancel() {
     this.job?.end({ message: "" });
+  }
+
+  /** Ends all jobs. */
+  cancelAll() {
+    for (const { document } of [...this.queue]) if (this.drop(document)) this.handlers.onEnd(document);
+    this.cancel();
+  }
+
+  /** @param {string} id of a document */
+  isWaiting(id) {
+    return this.queue.some(({ document }) => document.saved.id === id);
+  }
+
+  /**
+   * Removes a document from the queue.
+   *
+   * @param {TranscriptDocument} waiting
+   * @returns {boolean} whether it was there
+   */
+  drop(waiting) {
+    if (!this.isWaiting(waiting.saved.id)) return false;
+    this.queue = this.queue.filter(({ document }) => document !== waiting);
+    waiting.interrupt();
+    this.keeper.touch(waiting);
+    this.handlers.onPhase(this.phase);
+    return true;
   }
 
   /** @param {Record<string, any>} message of the connection */
@@ -128,10 +162,11 @@ export class Jobs {
       },
       onEnd: (trouble) => {
         this.job = null;
+        this.ended = this.queue.length > 0 ? this.ended + 1 : 0;
         this.keeper.touch(document);
         this.setPhase("idle");
         this.handlers.onEnd(document, trouble);
-        this.queue.shift()?.();
+        this.queue.shift()?.begin();
       },
       onReconnecting: this.handlers.onReconnecting,
       onLevel: (peak) => {

@@ -49,7 +49,8 @@ export class Toolbar {
     button("edit").disabled = isBusy;
     button("edit").setAttribute("aria-pressed", String(view.isEditing));
     button("edit").textContent = view.isEditing ? "Done" : "Edit";
-    button("clear").disabled = button("delete").disabled = button("show-find").disabled = isBusy;
+    button("clear").disabled = button("show-find").disabled = isBusy;
+    button("delete").disabled = isBusy && !(saved && this.workspace.jobs.isWaiting(saved.id));
     button("continue").hidden = isBusy || saved?.kind !== "recording" || !player.isLoaded;
     button("again").hidden = isBusy || !player.isLoaded;
   }

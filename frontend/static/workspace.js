@@ -18,10 +18,12 @@ export class Workspace {
   /**
    * @param {Keeper} keeper
    * @param {import("./settings.js").Settings} settings
+   * @param {import("./jobs.js").Jobs} jobs
    * @param {() => void} onOpen another document is open, or the open one has changed its state
    */
-  constructor(keeper, settings, onOpen) {
+  constructor(keeper, settings, jobs, onOpen) {
     this.keeper = keeper;
+    this.jobs = jobs;
     this.onOpen = onOpen;
     /** @type {TranscriptDocument | null} */
     this.open = null;
@@ -149,7 +151,8 @@ export class Workspace {
 
   /** Lists the documents again. */
   async refresh() {
-    this.history.show(await this.all(), this.open?.saved.id ?? null);
+    const waiting = new Set(this.jobs.queue.map(({ document }) => document.saved.id));
+    this.history.show(await this.all(), this.open?.saved.id ?? null, waiting);
     const used = (await this.keeper.storage?.usedBytes()) ?? 0;
     element("used").textContent = `${Math.round(used / 1e6)} MB`;
   }
@@ -242,7 +245,7 @@ export class Workspace {
    * @returns {Promise<boolean>} false if a tab works on it
    */
   async hide(deleted) {
-    if (!(await this.claim(deleted))) return false;
+    if (!this.jobs.drop(deleted) && !(await this.claim(deleted))) return false;
     deleted.saved.isDeleted = true;
     this.keeper.touch(deleted);
     await this.keeper.save();

@@ -281,6 +281,29 @@ async def test_rejected_files_are_named_and_leave_nothing(stack: Stack, open_pag
     await expect(page.get_by_role("group", name="Player")).to_be_hidden()
 
 
+async def test_files_that_wait_are_seen_deleted_and_cancelled(
+    stack: Stack, open_page: OpenPage, tmp_path: Path
+) -> None:
+    page = await connected(await open_page(stack.web_url))
+    await decode_without_end(page)
+    names = ["one.wav", "two.wav", "three.wav", "four.wav"]
+    for name in names:
+        write_wav(tmp_path / name, silence(1), 16_000)
+    await page.locator("#file").set_input_files([tmp_path / name for name in names])
+    await expect(page.locator("#activity-text")).to_have_text("one.wav, 1 of 4")
+    await expect(listed(page).filter(has_text="Waiting")).to_have_count(3)
+    await listed(page).filter(has_text="two.wav").get_by_role("button").click()
+    await page.get_by_role("button", name="Delete").click()
+    await expect(listed(page)).to_have_count(3)
+    await expect(page.locator("#activity-text")).to_have_text("one.wav, 1 of 3")
+    await page.get_by_role("button", name="Cancel", exact=True).click()
+    await expect(page.locator("#activity-text")).to_have_text("three.wav, 2 of 3")
+    await expect(listed(page).filter(has_text="Waiting")).to_have_count(1)
+    await page.get_by_role("button", name="Cancel all").click()
+    await expect(page.get_by_role("button", name="Start recording")).to_be_visible()
+    await expect(listed(page).filter(has_text="Not finished")).to_have_count(3)
+
+
 async def test_key_of_recording_does_not_cancel_a_file(stack: Stack, open_page: OpenPage, tmp_path: Path) -> None:
     page = await connected(await open_page(stack.web_url))
     await decode_without_end(page)
