@@ -64,3 +64,8 @@ function commonWords(before, after) {
   }
   return kept;
 }
+
+/** @param {string} found matches whatever its case */
+export function patternOf(found) {
+  return new RegExp(found.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), "giu");
+}

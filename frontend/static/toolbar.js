@@ -2,6 +2,7 @@
 
 import { FORMATS, fileName } from "./exports.js";
 import { saveText } from "./files.js";
+import { Finder } from "./find.js";
 
 const COPIED_SHOWN_MS = 1500;
 const UNDO_SHOWN_MS = 10000;
@@ -18,6 +19,7 @@ export class Toolbar {
    */
   constructor(workspace, handlers) {
     this.workspace = workspace;
+    this.finder = new Finder(workspace);
     /** @type {() => void} */
     this.undoRemoval = () => {};
     this.toastTimer = 0;
@@ -29,7 +31,6 @@ export class Toolbar {
     });
     button("undo").addEventListener("click", () => this.undo());
     button("show-find").addEventListener("click", () => this.showFind(Boolean(element("find").hidden)));
-    element("find").addEventListener("submit", (event) => this.replace(event));
     button("copy").addEventListener("click", () => void this.copy());
     button("clear").addEventListener("click", () => this.clear());
     button("delete").addEventListener("click", () => void this.remove());
@@ -45,6 +46,7 @@ export class Toolbar {
   update() {
     const { open, player, view, isBusy } = this.workspace;
     const saved = open?.saved;
+    this.finder.update();
     button("undo").disabled = isBusy || !open?.done.length;
     button("edit").disabled = isBusy;
     button("edit").setAttribute("aria-pressed", String(view.isEditing));
@@ -67,15 +69,8 @@ export class Toolbar {
   showFind(isShown) {
     element("find").hidden = !isShown;
     button("show-find").setAttribute("aria-expanded", String(isShown));
-    element("found-count").textContent = "";
+    this.finder.search();
     if (isShown) input("found").focus();
-  }
-
-  /** @param {Event} event */
-  replace(event) {
-    event.preventDefault();
-    const count = this.workspace.changeText((open) => open.replaceAll(input("found").value, input("replacement").value)) ?? 0;
-    element("found-count").textContent = count === 1 ? "1 place replaced" : `${count} places replaced`;
   }
 
   async copy() {

@@ -4,7 +4,7 @@
  * the document's own audio began.
  */
 
-import { wordsAfterEdit } from "./edits.js";
+import { patternOf, wordsAfterEdit } from "./edits.js";
 import { withSpeakers } from "./turns.js";
 
 /**
@@ -241,7 +241,7 @@ export class TranscriptDocument {
    */
   replaceAll(found, replacement) {
     if (!found) return 0;
-    const pattern = new RegExp(found.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), "giu");
+    const pattern = patternOf(found);
     const places = this.segments.reduce((sum, { text }) => sum + (text.match(pattern)?.length ?? 0), 0);
     if (places === 0) return 0;
     this.remember();

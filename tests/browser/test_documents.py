@@ -304,6 +304,41 @@ async def test_files_that_wait_are_seen_deleted_and_cancelled(
     await expect(listed(page).filter(has_text="Not finished")).to_have_count(3)
 
 
+async def test_find_goes_from_place_to_place_and_replaces_only_if_asked(
+    stack: Stack, open_page: OpenPage, tmp_path: Path
+) -> None:
+    page = await connected(await open_page(stack.web_url))
+    for seconds in (1, 2):
+        await add_file(page, tmp_path, f"{seconds}.wav", seconds)
+        await expect(page.get_by_role("log")).to_contain_text(f"{seconds} seconds")
+        await expect(page.get_by_role("button", name="Edit")).to_be_enabled()
+    text = await page.get_by_role("log").inner_text()
+    count, found = page.locator("#found-count"), page.get_by_label("Find", exact=True)
+    current = "[...CSS.highlights.get('found-current')].map(range => `${range.startOffset} ${range}`)"
+    await page.locator("#transcript").press("f")
+    await page.keyboard.type("S")
+    await expect(count).to_have_text("2 places")
+    await page.keyboard.press("Enter")
+    await expect(count).to_have_text("1 of 2")
+    first = await page.evaluate(current)
+    await page.keyboard.press("Enter")
+    await expect(count).to_have_text("2 of 2")
+    second = await page.evaluate(current)
+    assert [first[0][-1], second[0][-1]] == ["s", "s"]
+    assert first != second
+    await page.keyboard.press("Enter")
+    await expect(count).to_have_text("1 of 2")
+    assert await page.evaluate(current) == first
+    assert await page.get_by_role("log").inner_text() == text
+    await found.fill("seconds")
+    await page.get_by_label("Replace with").fill("minutes")
+    await page.keyboard.press("Enter")
+    await expect(count).to_have_text("1 place replaced")
+    await expect(page.get_by_role("log")).to_contain_text("2 minutes")
+    await listed(page).filter(has_text="1.wav").get_by_role("button").click()
+    await expect(count).to_have_text("1 place")
+
+
 async def test_key_of_recording_does_not_cancel_a_file(stack: Stack, open_page: OpenPage, tmp_path: Path) -> None:
     page = await connected(await open_page(stack.web_url))
     await decode_without_end(page)
