@@ -27,6 +27,8 @@ export class Workspace {
     this.onOpen = onOpen;
     /** @type {TranscriptDocument | null} */
     this.open = null;
+    /** Whether the open document has no audio any more, or none was stored. */
+    this.lacksAudio = false;
     /** Those made or opened in this tab. Without storage, documents last as long as the page. @type {Map<string, TranscriptDocument>} */
     this.known = new Map();
     /** Documents that other tabs work on. @type {Set<string>} */
@@ -100,6 +102,7 @@ export class Workspace {
     if (this.open?.saved.id !== chosen?.saved.id) this.view.endTyping();
     this.open = chosen; // if another tab has changed it, what the user is typing is added to that
     if (chosen) this.known.set(chosen.saved.id, chosen);
+    this.lacksAudio = false;
     this.view.setEditing(false);
     this.view.show(chosen);
     this.drawFacts();
@@ -173,6 +176,8 @@ export class Workspace {
     const blob = shown && !this.isBusy ? await this.audioOf(shown.saved.id) : null;
     if (this.open !== shown) return;
     this.player.load(blob, shown?.saved ?? { durationS: 0, peaks: [] });
+    this.lacksAudio = shown !== null && !this.isBusy && !blob && shown.saved.durationS > 0;
+    this.drawFacts();
     this.onOpen();
   }
 
@@ -228,7 +233,7 @@ export class Workspace {
     const languages = this.open?.languages.slice(0, 2).map((code) => names.of(code) ?? code);
     const date = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" }).format(saved.createdMs);
     const length = isHeldHere(saved.id) ? "" : clock(saved.durationS); // it grows, and the recorder shows it
-    const facts = [date, length, languages?.join(", "), saved.model];
+    const facts = [date, length, languages?.join(", "), saved.model, this.lacksAudio && "Audio not kept"];
     element("facts").textContent = facts.filter((fact) => fact).join(" · ");
   }
 

@@ -277,8 +277,10 @@ async def test_rejected_files_are_named_and_leave_nothing(stack: Stack, open_pag
     await add_file(page, tmp_path, "two.wav", 1)
     await expect(notice).to_have_text("The audio of “one.wav” was deleted to make room; its text stays.")
     await expect(page.get_by_role("group", name="Player")).to_be_visible()
+    await expect(page.locator("#facts")).not_to_contain_text("Audio not kept")
     await listed(page).filter(has_text="one.wav").get_by_role("button").click()
     await expect(page.get_by_role("group", name="Player")).to_be_hidden()
+    await expect(page.locator("#facts")).to_contain_text("Audio not kept")
 
 
 async def test_files_that_wait_are_seen_deleted_and_cancelled(
