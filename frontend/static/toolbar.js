@@ -20,9 +20,8 @@ export class Toolbar {
   constructor(workspace, handlers) {
     this.workspace = workspace;
     this.finder = new Finder(workspace);
-    /** @type {() => void} */
-    this.undoRemoval = () => {};
-    this.toastTimer = 0;
+    /** What can be undone, the latest last. @type {{text: string, undo: () => void}[]} */
+    this.toasts = [];
     button("continue").addEventListener("click", handlers.onContinue);
     button("again").addEventListener("click", handlers.onAgain);
     button("edit").addEventListener("click", () => {
@@ -35,8 +34,9 @@ export class Toolbar {
     button("clear").addEventListener("click", () => this.clear());
     button("delete").addEventListener("click", () => void this.remove());
     button("toast-undo").addEventListener("click", () => {
-      this.undoRemoval();
-      this.hideToast();
+      const latest = this.toasts.at(-1);
+      latest?.undo();
+      this.endToast(latest);
     });
     button("copy").hidden = !navigator.clipboard;
     element("formats").append(...Object.entries(FORMATS).map(([suffix, { label }]) => this.newFormat(suffix, label)));
@@ -124,18 +124,27 @@ export class Toolbar {
   }
 
   /**
+   * Shows what can be undone for a while. What was shown before follows it, if there is time left.
+   *
    * @param {string} text
    * @param {() => void} undo
    */
   showToast(text, undo) {
-    this.undoRemoval = undo;
-    element("toast-text").textContent = text;
-    element("toast").hidden = false;
-    clearTimeout(this.toastTimer);
-    this.toastTimer = setTimeout(() => this.hideToast(), UNDO_SHOWN_MS);
+    const toast = { text, undo };
+    this.toasts.push(toast);
+    setTimeout(() => this.endToast(toast), UNDO_SHOWN_MS);
+    this.drawToast();
   }
 
-  hideToast() {
-    element("toast").hidden = true;
+  /** @param {{text: string, undo: () => void} | undefined} toast */
+  endToast(toast) {
+    this.toasts = this.toasts.filter((one) => one !== toast);
+    this.drawToast();
+  }
+
+  drawToast() {
+    const latest = this.toasts.at(-1);
+    element("toast").hidden = !latest;
+    if (latest && element("toast-text").textContent !== latest.text) element("toast-text").textContent = latest.text;
   }
 }

@@ -90,3 +90,20 @@ async def test_deleted_document_is_gone_although_the_page_was_closed_at_once(
         }"""
     )
     await expect(other.locator("#documents button")).to_have_count(1)
+
+
+async def test_each_of_several_deletions_is_undone(stack: Stack, open_page: OpenPage, tmp_path: Path) -> None:
+    page = await with_files(await open_page(stack.web_url), tmp_path, 1, 2)
+    documents, toast = page.locator("#documents button"), page.locator("#toast")
+    for name in ("2.wav", "1.wav"):
+        await listed(page, name).click()
+        await expect(page.get_by_role("button", name="Delete")).to_be_enabled()
+        await page.get_by_role("button", name="Delete").click()
+        await expect(toast).to_contain_text(f"“{name}” was deleted.")
+    await expect(documents).to_have_count(0)
+    await toast.get_by_role("button", name="Undo").click()
+    await expect(toast).to_contain_text("“2.wav” was deleted.")
+    await expect(documents).to_have_count(1)
+    await toast.get_by_role("button", name="Undo").click()
+    await expect(toast).to_be_hidden()
+    await expect(documents).to_have_count(2)
