@@ -37,7 +37,7 @@ export const FORMATS = {
  */
 export function fileName({ name }, suffix) {
   const stem = name.replace(/\.(?=\d*[a-z])[a-z0-9]{1,5}$/i, "").replace(/[\\/:*?"<>|\u0000-\u001f]+/g, "-").trim();
-  return `${stem || "transcript"}.${suffix.split(".").at(-1)}`;
+  return `${stem || "transcript"}${suffix === "times.txt" ? " with times.txt" : `.${suffix}`}`;
 }
 
 /**

@@ -253,7 +253,7 @@ test("exports have names of speakers, and are safe in their formats", () => {
   const json = JSON.parse(asJson(document.saved));
   assert.deepEqual(json.segments[0].words[0], { text: "a", start: 0, end: 0.5 });
   assert.equal(json.segments[0].speaker, "Ann");
-  assert.equal(fileName({ name: "my/talk.mp3" }, "times.txt"), "my-talk.txt");
+  assert.equal(fileName({ name: "my/talk.mp3" }, "times.txt"), "my-talk with times.txt");
   assert.equal(fileName({ name: "call.3gp" }, "srt"), "call.srt");
   assert.equal(fileName({ name: "Recording, 15.30" }, "txt"), "Recording, 15.30.txt");
   assert.equal(fileName({ name: ".." }, "srt"), "...srt".slice(0, 3) + "srt");
