@@ -198,10 +198,17 @@ function beginJob() {
   activity.begin(limits.chunkSize / limits.sampleRate);
 }
 
+/** Whether the options are wrong, which a message says. */
+function areWrong(mode = options.chosen.mode) {
+  const trouble = options.troubleOf(mode);
+  if (trouble) notice.show(trouble);
+  return trouble !== "";
+}
+
 function record() {
-  if (jobs.job) return;
-  beginJob();
   const { mode } = options.chosen;
+  if (jobs.job || areWrong(mode)) return;
+  beginJob();
   const made = workspace.create({ name: nameOfRecording(), kind: "recording", mode });
   jobs.record(made, options.chosen, { deviceId: settings.choices.deviceId });
   void workspace.show(made);
@@ -209,7 +216,7 @@ function record() {
 
 /** Records more into a document. */
 async function continueRecording(target = workspace.open) {
-  if (!target || jobs.job) return;
+  if (!target || jobs.job || areWrong(target.saved.mode)) return;
   if (!(await workspace.claim(target))) return notice.show(wording.CHANGED_ELSEWHERE);
   const log = storage && (await AudioLog.reopen(storage, target.saved.id, target.saved.peaks));
   if (!log || jobs.job) return workspace.release(target);
@@ -227,7 +234,7 @@ async function continueRecording(target = workspace.open) {
  */
 async function transcribeAgain(target = workspace.open, given = null) {
   const audio = given ?? (target && (await workspace.audioOf(target.saved.id)));
-  if (!target || !audio || jobs.document === target) return;
+  if (!target || !audio || jobs.document === target || areWrong()) return;
   if (!(await workspace.claim(target))) return notice.show(wording.CHANGED_ELSEWHERE);
   target.startAgain();
   if (!jobs.job) notice.hide();
@@ -237,6 +244,7 @@ async function transcribeAgain(target = workspace.open, given = null) {
 
 /** @param {Iterable<File>} files each becomes a document */
 async function addFiles(files) {
+  if (areWrong()) return;
   const limitBytes = Math.max(DECODE_LIMIT_BYTES, limits.maxFileBytes);
   if (!jobs.job) notice.hide();
   for (const file of files) {
@@ -326,7 +334,7 @@ fileInput.addEventListener("change", () => {
   fileInput.value = "";
   void addFiles(files);
 });
-acceptDrops((files) => void addFiles(files));
+acceptDrops((files) => (files.length > 0 ? void addFiles(files) : notice.show(wording.ONLY_FILES)));
 addEventListener("beforeunload", (event) => {
   if (jobs.phase !== "idle") event.preventDefault();
 });

@@ -14,6 +14,9 @@
  * @property {boolean} revises whether a second model can decode finals again
  */
 
+/** Of the key terms. */
+const MAX_TERMS = 200;
+const MAX_TERM_CHARS = 100;
 /** @type {Record<string, string>} */
 const PROMPT_HINTS = {
   transcribe: "What the recording is about",
@@ -61,8 +64,17 @@ export class OptionsForm {
     const wanted = Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== false && value !== ""));
     const chosen = { mode, language: language || null, prompt: String(prompt).trim() || null, ...wanted };
     if (mode !== "transcribe") return chosen;
-    const terms = String(keyterms).split(",").map((term) => term.trim()).filter((term) => term);
+    const terms = termsOf(String(keyterms));
     return { ...chosen, ...(diarize && { diarize }), ...(terms.length > 0 && { keyterms: terms }) };
+  }
+
+  /** What is wrong with them; empty if nothing is. @param {string} mode of the text */
+  troubleOf(mode) {
+    if (mode !== "transcribe") return "";
+    const terms = termsOf(this.keyterms.value);
+    if (terms.length > MAX_TERMS) return `There are ${terms.length} key terms in the options; the limit is ${MAX_TERMS}.`;
+    const long = terms.find(({ length }) => length > MAX_TERM_CHARS);
+    return long ? `The key term “${long.slice(0, 30)}…” has ${long.length} characters; the limit is ${MAX_TERM_CHARS}.` : "";
   }
 
   /** @returns {Record<string, string | boolean>} by name */
@@ -146,6 +158,11 @@ export class OptionsForm {
     this.diarize.disabled = this.keyterms.disabled = this.mode.value !== "transcribe";
     this.prompt.placeholder = PROMPT_HINTS[this.mode.value];
   }
+}
+
+/** @param {string} text */
+function termsOf(text) {
+  return text.split(",").map((term) => term.trim()).filter((term) => term);
 }
 
 /**

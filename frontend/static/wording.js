@@ -35,6 +35,7 @@ export function audioDeleted(name) {
   return `The audio of “${name}” was deleted to make room; its text stays.`;
 }
 
+export const ONLY_FILES = "Only files can be dropped here.";
 export const OFFLINE =
   "The server cannot be reached. Your recording continues and is kept in this browser; its text follows when the server is back.";
 export const CONTINUES = "Your recording continues and is kept in this browser; its text follows.";

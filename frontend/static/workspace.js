@@ -156,6 +156,7 @@ export class Workspace {
   async refresh() {
     const waiting = new Set(this.jobs.queue.map(({ document }) => document.saved.id));
     this.history.show(await this.all(), this.open?.saved.id ?? null, waiting);
+    element("storage").hidden = !this.keeper.storage;
     const used = (await this.keeper.storage?.usedBytes()) ?? 0;
     element("used").textContent = `${Math.round(used / 1e6)} MB`;
   }
