@@ -57,6 +57,8 @@ TOGETHER: Final = {
         # browsers
         "tests/browser/test_page.py": (
             "tests/browser/test_captions.py",
+            "tests/browser/test_editing.py",
+            "tests/browser/test_files.py",
             "tests/browser/test_firefox.py",
             "tests/browser/test_page_speakers.py",
             "tests/browser/test_recording.py",

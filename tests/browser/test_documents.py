@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import re
 import struct
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 from playwright.async_api import Locator, Page, expect
 
 from tests.browser.conftest import MICROPHONE_RATE_HZ, OpenPage, write_wav
-from tests.browser.files import add_file, decode_without_end, until_stored
+from tests.browser.files import add_file, until_stored
 from tests.limits import limit_s
 from tests.speech import silence, synthesise
 from tests.stack import Stack
@@ -109,24 +108,6 @@ async def test_interrupted_recording_is_continued_or_transcribed_again(stack: St
     await expect(listed(page)).not_to_contain_text("Not finished")
 
 
-async def test_each_dropped_file_is_a_document_with_times_of_its_own(
-    stack: Stack, open_page: OpenPage, tmp_path: Path
-) -> None:
-    page = await connected(await open_page(stack.web_url))
-    names = ["one.wav", "two.wav", "three.wav"]
-    for number, name in enumerate(names, start=1):
-        write_wav(tmp_path / name, silence(number), 16_000)
-    await page.locator("#file").set_input_files([tmp_path / name for name in names])
-    await expect(listed(page)).to_have_count(3)
-    await expect(page.get_by_text("Finishing…")).to_have_count(0)
-    for number, name in enumerate(names, start=1):
-        await listed(page).filter(has_text=name).click()
-        await expect(page.get_by_label("Name")).to_have_value(name)
-        await expect(page.get_by_role("log")).to_contain_text(f"{number} seconds")
-        await expect(page.get_by_role("log").locator("time")).to_have_text("0:00")
-        assert json.loads(await exported(page, "JSON with words"))["duration"] == number
-
-
 async def test_file_that_only_the_server_decodes_is_as_complete_as_others(
     whisper_stack: Stack, open_page: OpenPage, tmp_path: Path
 ) -> None:
@@ -188,167 +169,6 @@ async def test_audio_stops_when_a_recording_begins(stack: Stack, open_page: Open
     await expect(page.get_by_role("group", name="Player")).to_be_hidden()
     assert await page.evaluate("document.querySelector('audio').paused")
     assert await page.evaluate(PLAYED_S) == 0
-
-
-async def test_editing_and_the_list_by_keyboard(stack: Stack, open_page: OpenPage, tmp_path: Path) -> None:
-    page = await connected(await open_page(stack.web_url))
-    names = ["one.wav", "two.wav"]
-    for name in names:
-        write_wav(tmp_path / name, silence(1), 16_000)
-    await page.locator("#file").set_input_files([tmp_path / name for name in names])
-    for name in names:  # the second is open at the end, and shown with its player
-        await expect(listed(page).filter(has_text=name)).not_to_contain_text("In progress")
-        await listed(page).filter(has_text=name).get_by_role("button").click()
-        await expect(page.get_by_label("Name")).to_have_value(name)
-        await expect(page.get_by_role("button", name="Edit")).to_be_enabled()
-    paragraph = page.get_by_role("log").get_by_role("textbox")
-    await page.locator("#transcript").press("e")
-    await expect(paragraph).to_have_count(1)
-    await page.keyboard.down("e")
-    await expect(paragraph).to_have_count(0)
-    await page.keyboard.down("e")  # held
-    await page.keyboard.up("e")
-    await expect(paragraph).to_have_count(0)
-    await page.keyboard.press("e")
-    await expect(page.get_by_role("button", name="Done")).to_have_attribute("aria-pressed", "true")
-    chosen = listed(page).filter(has_text="one.wav").get_by_role("button")
-    await chosen.press("Enter")
-    await expect(chosen).to_have_attribute("aria-current", "true")
-    await expect(chosen).to_be_focused()
-    await expect(page.get_by_role("button", name="Edit")).to_have_attribute("aria-pressed", "false")
-    await expect(paragraph).to_have_count(0)
-
-
-async def test_text_is_kept_while_it_is_typed(stack: Stack, open_page: OpenPage, tmp_path: Path) -> None:
-    page = await connected(await open_page(stack.web_url))
-    await add_file(page, tmp_path, "one.wav", 1)
-    await expect(page.get_by_role("button", name="Edit")).to_be_enabled()
-    await page.get_by_role("button", name="Edit").click()
-    paragraph = page.get_by_role("log").get_by_role("textbox")
-    before = await paragraph.inner_text()
-    await paragraph.press("End")
-    for typed in ("Zebra", "crossing"):
-        await page.keyboard.type(f" {typed}")
-        await until_stored(page, f"one => one.segments[0].text.endsWith(' {typed}')")
-    await expect(paragraph).to_be_focused()
-    await page.reload()
-    await connected(page)
-    await listed(page).get_by_role("button").click()
-    await expect(page.get_by_role("log")).to_contain_text(f"{before} Zebra crossing")
-
-
-async def test_what_was_typed_at_one_place_is_undone_at_once(stack: Stack, open_page: OpenPage, tmp_path: Path) -> None:
-    page = await connected(await open_page(stack.web_url))
-    await add_file(page, tmp_path, "one.wav", 1)
-    await expect(page.get_by_role("button", name="Edit")).to_be_enabled()
-    await page.get_by_role("button", name="Edit").click()
-    paragraph = page.get_by_role("log").get_by_role("textbox")
-    before = await paragraph.inner_text()
-    await paragraph.press("End")
-    await page.keyboard.type(" Zebra")
-    await until_stored(page, "one => one.segments[0].text.endsWith(' Zebra')")
-    await page.keyboard.type(" crossing")
-    await page.keyboard.press("Enter")
-    await expect(paragraph).to_have_text(f"{before} Zebra crossing")
-    await page.locator("#undo").click()
-    await expect(paragraph).to_have_text(before)
-    await expect(page.locator("#undo")).to_be_disabled()
-
-
-async def test_rejected_files_are_named_and_leave_nothing(stack: Stack, open_page: OpenPage, tmp_path: Path) -> None:
-    page = await open_page(stack.web_url)
-    await page.evaluate("""localStorage.setItem("voxtral-settings", '{"boundMegabytes": 0.05}')""")
-    await page.reload()
-    await connected(page)
-    await add_file(page, tmp_path, "one.wav", 1)
-    await expect(page.get_by_role("group", name="Player")).to_be_visible()
-    files = {"notes.txt": b"Notes. " * 5000, "empty.wav": b"", "large.wav": b""}
-    for name, content in files.items():
-        (tmp_path / name).write_bytes(content)
-    os.truncate(tmp_path / "large.wav", 101_000_000)
-    notice = page.get_by_role("alert")
-    await page.locator("#file").set_input_files([tmp_path / name for name in files])
-    await expect(notice).to_contain_text("large.wav: The file has 101 MB; the limit is 100 MB.")
-    await expect(notice).to_contain_text("notes.txt: The file")
-    await expect(notice).to_contain_text("empty.wav: ")
-    await expect(listed(page)).to_have_count(1)
-    await listed(page).get_by_role("button").click()
-    await expect(page.get_by_role("group", name="Player")).to_be_visible()
-    await add_file(page, tmp_path, "two.wav", 1)
-    await expect(notice).to_have_text("The audio of “one.wav” was deleted to make room; its text stays.")
-    await expect(page.get_by_role("group", name="Player")).to_be_visible()
-    await expect(page.locator("#facts")).not_to_contain_text("Audio not kept")
-    await listed(page).filter(has_text="one.wav").get_by_role("button").click()
-    await expect(page.get_by_role("group", name="Player")).to_be_hidden()
-    await expect(page.locator("#facts")).to_contain_text("Audio not kept")
-
-
-async def test_files_that_wait_are_seen_deleted_and_cancelled(
-    stack: Stack, open_page: OpenPage, tmp_path: Path
-) -> None:
-    page = await connected(await open_page(stack.web_url))
-    await decode_without_end(page)
-    names = ["one.wav", "two.wav", "three.wav", "four.wav"]
-    for name in names:
-        write_wav(tmp_path / name, silence(1), 16_000)
-    await page.locator("#file").set_input_files([tmp_path / name for name in names])
-    await expect(page.locator("#activity-text")).to_have_text("one.wav, 1 of 4")
-    await expect(listed(page).filter(has_text="Waiting")).to_have_count(3)
-    await listed(page).filter(has_text="two.wav").get_by_role("button").click()
-    await page.get_by_role("button", name="Delete").click()
-    await expect(listed(page)).to_have_count(3)
-    await expect(page.locator("#activity-text")).to_have_text("one.wav, 1 of 3")
-    await page.get_by_role("button", name="Cancel", exact=True).click()
-    await expect(page.locator("#activity-text")).to_have_text("three.wav, 2 of 3")
-    await expect(listed(page).filter(has_text="Waiting")).to_have_count(1)
-    await page.get_by_role("button", name="Cancel all").click()
-    await expect(page.get_by_role("button", name="Start recording")).to_be_visible()
-    await expect(listed(page).filter(has_text="Not finished")).to_have_count(3)
-
-
-async def test_find_goes_from_place_to_place_and_replaces_only_if_asked(
-    stack: Stack, open_page: OpenPage, tmp_path: Path
-) -> None:
-    page = await connected(await open_page(stack.web_url))
-    for seconds in (1, 2):
-        await add_file(page, tmp_path, f"{seconds}.wav", seconds)
-        await expect(page.get_by_role("log")).to_contain_text(f"{seconds} seconds")
-        await expect(page.get_by_role("button", name="Edit")).to_be_enabled()
-    text = await page.get_by_role("log").inner_text()
-    count, found = page.locator("#found-count"), page.get_by_label("Find", exact=True)
-    current = "[...CSS.highlights.get('found-current')].map(range => `${range.startOffset} ${range}`)"
-    await page.locator("#transcript").press("f")
-    await page.keyboard.type("S")
-    await expect(count).to_have_text("2 places")
-    await page.keyboard.press("Enter")
-    await expect(count).to_have_text("1 of 2")
-    first = await page.evaluate(current)
-    await page.keyboard.press("Enter")
-    await expect(count).to_have_text("2 of 2")
-    second = await page.evaluate(current)
-    assert [first[0][-1], second[0][-1]] == ["s", "s"]
-    assert first != second
-    await page.keyboard.press("Enter")
-    await expect(count).to_have_text("1 of 2")
-    assert await page.evaluate(current) == first
-    assert await page.get_by_role("log").inner_text() == text
-    await found.fill("seconds")
-    await page.get_by_label("Replace with").fill("minutes")
-    await page.keyboard.press("Enter")
-    await expect(count).to_have_text("1 place replaced")
-    await expect(page.get_by_role("log")).to_contain_text("2 minutes")
-    await listed(page).filter(has_text="1.wav").get_by_role("button").click()
-    await expect(count).to_have_text("1 place")
-
-
-async def test_key_of_recording_does_not_cancel_a_file(stack: Stack, open_page: OpenPage, tmp_path: Path) -> None:
-    page = await connected(await open_page(stack.web_url))
-    await decode_without_end(page)
-    await add_file(page, tmp_path, "one.wav", 1)
-    await expect(page.get_by_role("button", name="Cancel")).to_be_visible()
-    await page.locator("#transcript").press("r")
-    await expect(page.get_by_role("button", name="Cancel")).to_be_visible()
-    await expect(listed(page)).to_contain_text("In progress")
 
 
 FILLED = """
@@ -437,5 +257,6 @@ async def test_page_works_without_storage_that_does_not_answer(stack: Stack, ope
     await page.wait_for_function("() => window.hasAsked")
     await page.clock.fast_forward(5_000)
     await connected(page)
+    await expect(page.get_by_text("audio kept in this browser")).to_be_hidden()
     await recorded(page)
     await expect(page.get_by_role("log")).to_contain_text("seconds")
