@@ -1,6 +1,7 @@
 /** Shows what the page is doing: the record button, the time and level of a recording, the progress of a file. */
 
 import { clock } from "./clock.js";
+import { element } from "./elements.js";
 import { LatencyWindow } from "./latency.js";
 import { LevelHints } from "./level-hints.js";
 import { PEAK_S } from "./transcript-document.js";
@@ -17,9 +18,6 @@ const RECORD_LABELS = {
   finishing: "Finishing…",
   file: "Cancel",
 };
-
-/** @param {string} id */
-const element = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 
 export class Activity {
   /** @param {import("./jobs.js").Jobs} jobs */

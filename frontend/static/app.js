@@ -5,6 +5,7 @@ import { AudioLog } from "./audio-log.js";
 import { acceptDrops } from "./drops.js";
 import { DECODE_LIMIT_BYTES } from "./files.js";
 import { isRejection } from "./file-transcription.js";
+import { element, input } from "./elements.js";
 import { Connection } from "./lib/connection.js";
 import { Keeper } from "./keeper.js";
 import { KeyForm } from "./key.js";
@@ -33,11 +34,8 @@ const LINK_TEXTS = {
   resuming: "Reconnecting…",
 };
 
-/** @param {string} id */
-const element = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
-
 const recordButton = element("record");
-const fileInput = /** @type {HTMLInputElement} */ (element("file"));
+const fileInput = input("file");
 const bound = /** @type {HTMLSelectElement} */ (element("bound"));
 
 /** @type {import("./job.js").AudioLimits} */

@@ -5,6 +5,7 @@
  * `size` (CSS pixels), `lines` and `align` (left, center, right) change how.
  */
 
+import { element } from "./elements.js";
 import { labelOf } from "./exports.js";
 import { follow } from "./lib/event-stream.js";
 import { saveText } from "./files.js";
@@ -23,8 +24,6 @@ const STATES = {
 };
 const NOT_SAVED = "The server cannot be reached; the transcript was not saved";
 
-/** @param {string} id */
-const element = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 const scroller = element("captions");
 const finals = element("finals");
 const partials = element("partials");

@@ -3,11 +3,9 @@
 import { breakable, node, prose, styled } from "./docs-nodes.js";
 import { Operations } from "./docs-operations.js";
 import { Sockets } from "./docs-sockets.js";
+import { element } from "./elements.js";
 
 const WIDE = matchMedia("(min-width: 64rem)");
-
-/** @param {string} id */
-const element = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 
 /** @param {string} file @returns {Promise<any>} */
 async function read(file) {

@@ -1,10 +1,7 @@
 /** Finds text in the open document, marks its places, goes from one to the next, and replaces them all. */
 
 import { patternOf } from "./edits.js";
-
-/** @param {string} id */
-const element = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
-const input = (/** @type {string} */ id) => /** @type {HTMLInputElement} */ (element(id));
+import { element, input } from "./elements.js";
 
 export class Finder {
   /** @param {import("./workspace.js").Workspace} workspace */

@@ -1,10 +1,7 @@
 /** The dialog with the link to the live captions: as text, as a QR code, and for broadcasting software. */
 
+import { element, input } from "./elements.js";
 import { qrImage } from "./qr-code.js";
-
-/** @param {string} id */
-const element = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
-const input = (/** @type {string} */ id) => /** @type {HTMLInputElement} */ (element(id));
 
 /** @param {string} href of the captions, with their token */
 export function share(href) {

@@ -1,16 +1,12 @@
 /** The actions on the open document. */
 
+import { button, element, input } from "./elements.js";
 import { FORMATS, fileName } from "./exports.js";
 import { saveText } from "./files.js";
 import { Finder } from "./find.js";
 
 const COPIED_SHOWN_MS = 1500;
 const UNDO_SHOWN_MS = 10000;
-
-/** @param {string} id */
-const element = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
-const button = (/** @type {string} */ id) => /** @type {HTMLButtonElement} */ (element(id));
-const input = (/** @type {string} */ id) => /** @type {HTMLInputElement} */ (element(id));
 
 export class Toolbar {
   /**

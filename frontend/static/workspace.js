@@ -3,6 +3,7 @@
 import { AudioLog } from "./audio-log.js";
 import { clock } from "./clock.js";
 import { DocumentView } from "./document-view.js";
+import { element, input } from "./elements.js";
 import { History } from "./history.js";
 import { Player } from "./player.js";
 import { heldElsewhere, hold, isHeldHere, listen, release, tellOthers, whenFree } from "./tabs.js";
@@ -10,9 +11,6 @@ import { TranscriptDocument, interrupted } from "./transcript-document.js";
 
 /** @typedef {import("./transcript-document.js").Saved} Saved */
 /** @typedef {import("./keeper.js").Keeper} Keeper */
-
-/** @param {string} id */
-const element = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 
 export class Workspace {
   /**
@@ -33,7 +31,7 @@ export class Workspace {
     this.known = new Map();
     /** Documents that other tabs work on. @type {Set<string>} */
     this.elsewhere = new Set();
-    this.name = /** @type {HTMLInputElement} */ (element("name"));
+    this.name = input("name");
     this.view = new DocumentView(
       {
         scroller: element("transcript"),
@@ -55,7 +53,7 @@ export class Workspace {
     this.history = new History(
       {
         list: element("documents"),
-        search: /** @type {HTMLInputElement} */ (element("search")),
+        search: input("search"),
         empty: element("no-documents"),
       },
       (id) => void this.openById(id),
