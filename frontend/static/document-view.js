@@ -46,23 +46,31 @@ export class DocumentView {
     elements.finals.addEventListener("keydown", (event) => this.keyPressed(event));
   }
 
-  /** @param {TranscriptDocument | null} document */
-  show(document) {
+  /**
+   * @param {TranscriptDocument | null} document
+   * @param {boolean} isGrowing whether this tab works on it: it is shown from its end, otherwise from its beginning
+   */
+  show(document, isGrowing) {
+    const { finals, scroller } = this.elements;
     this.document = document;
     this.rows.clear();
-    this.elements.finals.replaceChildren();
-    this.elements.scroller.scrollTop = 0;
+    finals.replaceChildren();
     this.draw();
+    scroller.scrollTop = isGrowing ? scroller.scrollHeight : 0;
   }
 
-  /** Draws what has changed. */
-  draw() {
+  /**
+   * Draws what has changed.
+   *
+   * @param {boolean} [isGrowing] whether this tab works on the document
+   */
+  draw(isGrowing = false) {
     const segments = this.document?.segments ?? [];
-    const isNear = this.isNearEnd;
+    const isFollowed = isGrowing && this.isNearEnd;
     this.drawFinals(segments);
     this.elements.partials.replaceChildren(...[...(this.document?.open.values() ?? [])].map((one) => this.newRow(one, [one], [""])));
     this.elements.empty.hidden = segments.length > 0 || (this.document?.open.size ?? 0) > 0;
-    if (isNear) this.elements.scroller.scrollTop = this.elements.scroller.scrollHeight;
+    if (isFollowed) this.elements.scroller.scrollTop = this.elements.scroller.scrollHeight;
   }
 
   /** @param {Segment[]} segments */

@@ -95,6 +95,11 @@ export class Workspace {
     return id !== undefined && (isHeldHere(id) || this.elsewhere.has(id));
   }
 
+  /** Whether this tab works on the open document. */
+  get isGrowing() {
+    return this.open !== null && isHeldHere(this.open.saved.id);
+  }
+
   /** @param {TranscriptDocument | null} chosen */
   async show(chosen) {
     if (this.open?.saved.id !== chosen?.saved.id) this.view.endTyping();
@@ -102,7 +107,7 @@ export class Workspace {
     if (chosen) this.known.set(chosen.saved.id, chosen);
     this.lacksAudio = false;
     this.view.setEditing(false);
-    this.view.show(chosen);
+    this.view.show(chosen, this.isGrowing);
     this.drawFacts();
     this.onOpen();
     await this.lookElsewhere();
@@ -217,7 +222,7 @@ export class Workspace {
   }
 
   draw() {
-    this.view.draw();
+    this.view.draw(this.isGrowing);
     this.drawFacts();
     this.onOpen();
   }

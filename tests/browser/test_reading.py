@@ -1,0 +1,57 @@
+"""Documents that the browser has stored are read, played and searched."""
+
+from typing import Any
+
+from playwright.async_api import Page, expect
+
+from tests.browser.conftest import OpenPage
+from tests.stack import Stack
+
+STORE = """
+    async (documents) => {
+        const storage = await (await import("./storage.js")).Storage.open();
+        for (const [createdMs, given] of documents.entries()) {
+            const made = { id: given.name, createdMs, kind: "recording", mode: "transcribe", state: "done" };
+            await storage.save({ ...made, model: null, speakers: {}, peaks: [], ...given });
+            if (!given.durationS) continue;
+            const blob = new Blob([new Int16Array(8000 * given.durationS)]);
+            await storage.putAudio({ id: given.name, index: 0, blob }, { bytes: blob.size, sampleRate: 8000 });
+        }
+    }
+"""
+SCROLLED_PX = "document.querySelector('#transcript').scrollTop"
+
+
+def document(name: str, texts: list[str], *, played_s: int = 0) -> dict[str, Any]:
+    """What is stored of a document with a segment for each second and, if `played_s` is given, silence as its audio."""
+    segments = [
+        {"id": f"1.{at}", "start": at, "end": at + 1, "text": text, "words": []} for at, text in enumerate(texts)
+    ]
+    return {"name": name, "segments": segments, "durationS": played_s}
+
+
+def long(name: str, *, played_s: int = 0) -> dict[str, Any]:
+    """A document that is longer than the screen."""
+    return document(name, [f"Sentence number {at} of this text." for at in range(100)], played_s=played_s)
+
+
+async def stored(page: Page, *documents: dict[str, Any]) -> Page:
+    """A page whose browser has these documents, the newest last."""
+    await expect(page.locator("#link-state")).to_have_text("Connected")
+    await page.evaluate(STORE, documents)
+    await page.reload()
+    await expect(page.locator("#documents button")).to_have_count(len(documents))
+    return page
+
+
+async def opened(page: Page, name: str) -> None:
+    await page.locator("#documents button", has_text=name).click()
+    await expect(page.get_by_label("Name", exact=True)).to_have_value(name)
+
+
+async def test_document_opens_at_its_beginning(stack: Stack, open_page: OpenPage) -> None:
+    page = await stored(await open_page(stack.web_url), long("talk"), long("meeting"))
+    for name in ("talk", "meeting"):
+        await opened(page, name)
+        assert await page.evaluate(SCROLLED_PX) == 0
+        await page.evaluate(f"{SCROLLED_PX} = 100000")
