@@ -14,6 +14,7 @@ import { offerMicrophones } from "./microphones.js";
 import { Notice } from "./notice.js";
 import { prepareOffline } from "./offline.js";
 import { OptionsForm } from "./options.js";
+import { togglePanel } from "./panels.js";
 import { Settings } from "./settings.js";
 import { share } from "./share.js";
 import { install } from "./shortcuts.js";
@@ -295,16 +296,6 @@ function showPhase(phase) {
   toolbar.update();
 }
 
-/**
- * @param {string} buttonId
- * @param {string} panelId
- */
-function togglePanel(buttonId, panelId) {
-  const isShown = element(panelId).hidden;
-  element(panelId).hidden = !isShown;
-  element(buttonId).setAttribute("aria-expanded", String(isShown));
-}
-
 function pressRecord() {
   if (jobs.phase === "idle" && keyForm.isShown) keyForm.show(true);
   else if (jobs.phase === "idle") record();
@@ -343,8 +334,6 @@ document.addEventListener("visibilitychange", () => {
 });
 element("reconnect").addEventListener("click", () => void connection.connect());
 element("share").addEventListener("click", () => share(/** @type {HTMLAnchorElement} */ (element("captions-link")).href));
-element("toggle-history").addEventListener("click", () => togglePanel("toggle-history", "history"));
-element("toggle-options").addEventListener("click", () => togglePanel("toggle-options", "options-panel"));
 offerMicrophones(/** @type {HTMLSelectElement} */ (element("microphone")), settings);
 bound.value = String(settings.choices.boundMegabytes);
 bound.addEventListener("change", () => setBound(Number(bound.value)));
@@ -366,7 +355,7 @@ install(
     { key: "e", label: "E", what: "Edit the text", run: () => element("edit").click() },
     { key: "f", label: "F", what: "Find and replace", run: () => element("show-find").click() },
     { key: "/", label: "/", what: "Search all transcripts", run: focusSearch },
-    { key: "o", label: "O", what: "Options", run: () => togglePanel("toggle-options", "options-panel") },
+    { key: "o", label: "O", what: "Options", run: () => togglePanel("toggle-options") },
     { key: "z", label: "Ctrl Z", what: "Undo", run: () => toolbar.undo(), isPlain: false },
     { key: "y", label: "Ctrl Y", what: "Redo", run: () => toolbar.redo(), isPlain: false },
     { key: "?", label: "?", what: "This list", run: () => /** @type {HTMLDialogElement} */ (element("help")).showModal() },
@@ -375,11 +364,10 @@ install(
 );
 
 function focusSearch() {
-  if (element("history").hidden) togglePanel("toggle-history", "history");
+  if (element("history").hidden) togglePanel("toggle-history");
   element("search").focus();
 }
 
-if (matchMedia("(min-width: 60rem)").matches) togglePanel("toggle-history", "history");
 setBound(settings.choices.boundMegabytes);
 void connection.connect();
 await keeper.tidy();

@@ -5,6 +5,7 @@ import { clock } from "./clock.js";
 import { DocumentView } from "./document-view.js";
 import { element, input } from "./elements.js";
 import { History } from "./history.js";
+import { uncover } from "./panels.js";
 import { Player } from "./player.js";
 import { heldElsewhere, hold, isHeldHere, listen, release, tellOthers, whenFree } from "./tabs.js";
 import { TranscriptDocument, interrupted } from "./transcript-document.js";
@@ -56,7 +57,7 @@ export class Workspace {
         search: input("search"),
         empty: element("no-documents"),
       },
-      (id) => void this.openById(id),
+      (id) => void this.choose(id),
     );
     listen((id) => void this.changedElsewhere(id));
     this.name.addEventListener("change", () => this.change(({ saved }) => (saved.name = this.name.value.trim() || saved.name)));
@@ -134,8 +135,9 @@ export class Workspace {
     else await this.refresh();
   }
 
-  /** @param {string} id */
-  async openById(id) {
+  /** @param {string} id of the list */
+  async choose(id) {
+    if (uncover()) element("transcript").focus({ preventScroll: true });
     await this.show(await this.find(id));
   }
 

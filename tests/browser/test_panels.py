@@ -18,3 +18,41 @@ async def test_everything_can_be_reached_at_double_size(stack: Stack, open_page:
         await expect(page.get_by_label(name, exact=True)).to_be_visible()
         await page.get_by_role("button", name=name).click()
         await expect(page.get_by_label(name, exact=True)).to_be_hidden()
+
+
+async def test_chosen_recording_is_not_covered_on_a_phone(stack: Stack, open_page: OpenPage) -> None:
+    page = await stored(await open_page(stack.web_url, viewport=PHONE), document("talk", ["Good morning."]))
+    recordings = page.get_by_role("button", name="Recordings")
+    await recordings.click()
+    await page.locator("#documents button").click()
+    await expect(page.locator("#history")).to_be_hidden()
+    await expect(recordings).to_have_attribute("aria-expanded", "false")
+    await expect(page.get_by_role("log")).to_contain_text("Good morning.")
+
+
+async def test_escape_closes_panels_that_cover_the_document(stack: Stack, open_page: OpenPage) -> None:
+    page = await open_page(stack.web_url, viewport=PHONE)
+    await page.get_by_role("button", name="Recordings").click()
+    await page.get_by_role("searchbox").press("Escape")
+    await expect(page.locator("#history")).to_be_hidden()
+    await expect(page.get_by_role("button", name="Recordings")).to_be_focused()
+    await page.get_by_role("button", name="Recordings").click()
+    await page.keyboard.press("Escape")
+    await page.keyboard.press("o")
+    await expect(page.locator("#options-panel")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(page.locator("#options-panel")).to_be_hidden()
+    await page.set_viewport_size({"width": 1280, "height": 800})
+    await page.get_by_role("button", name="Recordings").click()
+    await page.get_by_role("searchbox").press("Escape")
+    await expect(page.locator("#history")).to_be_visible()
+
+
+async def test_export_menu_fits_a_phone(stack: Stack, open_page: OpenPage) -> None:
+    page = await stored(await open_page(stack.web_url, viewport=PHONE), document("talk", ["Good morning."]))
+    await page.get_by_role("button", name="Recordings").click()
+    await page.locator("#documents button").click()
+    await page.get_by_text("Export").click()
+    await expect(page.locator("#formats")).to_be_visible()
+    assert await page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    assert await page.evaluate("document.querySelector('#formats').getBoundingClientRect().left") >= 0
