@@ -35,6 +35,7 @@ export class Toolbar {
       this.endToast(latest);
     });
     button("copy").hidden = !navigator.clipboard;
+    closeWhenLeft(/** @type {HTMLDetailsElement} */ (element("export")));
     element("formats").append(...Object.entries(FORMATS).map(([suffix, { label }]) => this.newFormat(suffix, label)));
   }
 
@@ -143,4 +144,18 @@ export class Toolbar {
     element("toast").hidden = !latest;
     if (latest && element("toast-text").textContent !== latest.text) element("toast-text").textContent = latest.text;
   }
+}
+
+/** @param {HTMLDetailsElement} menu is closed by Escape, by a click elsewhere and when the focus moves elsewhere */
+function closeWhenLeft(menu) {
+  const left = (/** @type {EventTarget | null} */ to) => {
+    if (to instanceof Node && !menu.contains(to)) menu.open = false;
+  };
+  document.addEventListener("pointerdown", ({ target }) => left(target));
+  document.addEventListener("focusin", ({ target }) => left(target));
+  menu.addEventListener("keydown", ({ key }) => {
+    if (key !== "Escape" || !menu.open) return;
+    menu.open = false;
+    menu.querySelector("summary")?.focus();
+  });
 }

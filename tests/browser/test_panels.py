@@ -56,3 +56,23 @@ async def test_export_menu_fits_a_phone(stack: Stack, open_page: OpenPage) -> No
     await expect(page.locator("#formats")).to_be_visible()
     assert await page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     assert await page.evaluate("document.querySelector('#formats').getBoundingClientRect().left") >= 0
+
+
+async def test_export_menu_is_closed_by_escape_and_when_it_is_left(stack: Stack, open_page: OpenPage) -> None:
+    page = await stored(await open_page(stack.web_url), document("talk", ["Good morning."]))
+    await page.locator("#documents button").click()
+    summary, formats = page.get_by_text("Export"), page.locator("#formats")
+    for leave in (
+        lambda: page.keyboard.press("Escape"),
+        lambda: page.locator("#transcript").click(),
+        lambda: page.keyboard.press("Shift+Tab"),
+    ):
+        await summary.click()
+        await expect(formats).to_be_visible()
+        await leave()
+        await expect(formats).to_be_hidden()
+    await summary.click()
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Escape")
+    await expect(formats).to_be_hidden()
+    await expect(page.locator("#export summary")).to_be_focused()
