@@ -9,6 +9,7 @@ import { turnsOf } from "./turns.js";
 const NEAR_PX = 160;
 /** What the user types is handed on when no key was pressed for so long. */
 const TYPED_MS = 500;
+const EMPTY = "This transcript is empty: no speech was found, or its text was cleared.";
 
 /** @typedef {import("./transcript-document.js").TranscriptDocument} TranscriptDocument */
 /** @typedef {import("./transcript-document.js").Segment} Segment */
@@ -30,6 +31,7 @@ export class DocumentView {
     this.handlers = handlers;
     /** @type {TranscriptDocument | null} */
     this.document = null;
+    this.expected = elements.empty.textContent;
     /** @type {Map<string, {row: HTMLElement, segment: Segment, shown: string}>} by the id of the segment */
     this.rows = new Map();
     /** Segments never change, so those of a long recording are not split again at each event. @type {WeakMap<Segment, Segment[]>} */
@@ -70,6 +72,7 @@ export class DocumentView {
     this.drawFinals(segments);
     this.elements.partials.replaceChildren(...[...(this.document?.open.values() ?? [])].map((one) => this.newRow(one, [one], [""])));
     this.elements.empty.hidden = segments.length > 0 || (this.document?.open.size ?? 0) > 0;
+    this.elements.empty.textContent = this.document?.saved.state === "done" ? EMPTY : this.expected;
     if (isFollowed) this.elements.scroller.scrollTop = this.elements.scroller.scrollHeight;
   }
 

@@ -55,3 +55,12 @@ async def test_document_opens_at_its_beginning(stack: Stack, open_page: OpenPage
         await opened(page, name)
         assert await page.evaluate(SCROLLED_PX) == 0
         await page.evaluate(f"{SCROLLED_PX} = 100000")
+
+
+async def test_transcript_without_speech_says_so(stack: Stack, open_page: OpenPage) -> None:
+    page = await stored(await open_page(stack.web_url), document("silence", []))
+    await expect(page.get_by_text("The transcript appears here")).to_be_visible()
+    await opened(page, "silence")
+    await expect(page.get_by_text("no speech was found")).to_be_visible()
+    await page.get_by_role("button", name="Delete").click()
+    await expect(page.get_by_text("The transcript appears here")).to_be_visible()
