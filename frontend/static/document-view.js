@@ -39,6 +39,8 @@ export class DocumentView {
     this.isEditing = false;
     /** @type {HTMLElement | null} */
     this.played = null;
+    /** The id of the segment that was played last. The view follows while it shows it. */
+    this.playedId = "";
     this.typedTimer = 0;
     /** The same as long as one paragraph has the focus. */
     this.step = {};
@@ -56,6 +58,7 @@ export class DocumentView {
     const { finals, scroller } = this.elements;
     this.document = document;
     this.rows.clear();
+    this.follow();
     finals.replaceChildren();
     this.draw();
     scroller.scrollTop = isGrowing ? scroller.scrollHeight : 0;
@@ -203,18 +206,27 @@ export class DocumentView {
     target.blur();
   }
 
-  /** @param {number} seconds position of the player: marks its word */
+  /** The position of the player was chosen: it will be shown, although the user may have scrolled elsewhere. */
+  follow() {
+    this.playedId = "";
+  }
+
+  /** @param {number | null} seconds position of the player, whose word is marked; null if nothing was played yet */
   mark(seconds) {
-    const segment = this.document?.segments.find(({ start, end }) => seconds >= start && seconds < end);
+    const isAt = (/** @type {Segment} */ { start, end }) => seconds !== null && seconds >= start && seconds < end;
+    const segment = this.document?.segments.find(isAt);
     const row = segment && this.rows.get(segment.id)?.row;
     const words = /** @type {HTMLElement[]} */ ([...(row?.querySelectorAll("p [data-start]") ?? [])]);
-    const word = words.findLast(({ dataset }) => Number(dataset.start) <= seconds) ?? null;
+    const word = words.findLast(({ dataset }) => Number(dataset.start) <= Number(seconds)) ?? null;
     const played = word ?? row?.querySelector("p") ?? null;
     if (played === this.played) return;
     this.played?.classList.remove("played");
     played?.classList.add("played");
     this.played = played;
-    if (row && !this.isVisible(row)) row.scrollIntoView({ block: "center" });
+    if (!segment || !row) return;
+    const before = this.rows.get(this.playedId)?.row;
+    this.playedId = segment.id;
+    if (!this.isVisible(row) && (!before || this.isVisible(before))) row.scrollIntoView({ block: "center" });
   }
 
   /** @param {HTMLElement} row */

@@ -7,7 +7,7 @@ import { drawPeaks } from "./waveform.js";
 export class Player {
   /**
    * @param {HTMLElement} root with an `audio`, a `canvas`, an `input[type=range]`, a `button`, a `select` and a `.time`
-   * @param {{onTime: (seconds: number) => void, onRate: (rate: number) => void}} handlers
+   * @param {{onTime: (seconds: number) => void, onSeek: () => void, onRate: (rate: number) => void}} handlers
    */
   constructor(root, handlers) {
     this.root = root;
@@ -67,7 +67,9 @@ export class Player {
 
   /** @param {number} seconds */
   seek(seconds) {
-    if (this.isLoaded) this.audio.currentTime = Math.max(0, Math.min(this.durationS, seconds));
+    if (!this.isLoaded) return;
+    this.audio.currentTime = Math.max(0, Math.min(this.durationS, seconds));
+    this.handlers.onSeek();
   }
 
   /** @param {number} seconds forward, or back if negative */

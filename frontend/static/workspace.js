@@ -48,6 +48,7 @@ export class Workspace {
     );
     this.player = new Player(element("player"), {
       onTime: (seconds) => this.view.mark(seconds),
+      onSeek: () => this.view.follow(),
       onRate: (rate) => settings.save({ rate }),
     });
     this.player.setRate(settings.choices.rate);

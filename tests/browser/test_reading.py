@@ -64,3 +64,20 @@ async def test_transcript_without_speech_says_so(stack: Stack, open_page: OpenPa
     await expect(page.get_by_text("no speech was found")).to_be_visible()
     await page.get_by_role("button", name="Delete").click()
     await expect(page.get_by_text("The transcript appears here")).to_be_visible()
+
+
+async def test_playing_does_not_pull_back_a_view_that_was_scrolled_away(stack: Stack, open_page: OpenPage) -> None:
+    page = await stored(await open_page(stack.web_url), long("talk", played_s=100))
+    await opened(page, "talk")
+    await page.get_by_role("button", name="Play").click()
+    await page.evaluate(f"{SCROLLED_PX} = 100000")
+    scrolled_px = await page.evaluate(SCROLLED_PX)
+    await page.wait_for_function("() => document.querySelectorAll('#finals li')[2].querySelector('.played')")
+    assert await page.evaluate(SCROLLED_PX) == scrolled_px
+    await page.evaluate(f"{SCROLLED_PX} = 0")
+    await page.get_by_role("slider", name="Position").fill("80")
+    await expect(page.locator("#finals li").nth(80)).to_be_in_viewport()
+    await page.wait_for_function(  # the view follows again
+        "() => document.querySelectorAll('#finals li')[82].querySelector('.played')"
+    )
+    await expect(page.locator("#finals li").nth(82)).to_be_in_viewport()
