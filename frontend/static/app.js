@@ -352,8 +352,8 @@ install(
     { key: " ", label: "Space", what: "Play or pause", run: () => void workspace.player.toggle() },
     { key: "ArrowLeft", label: "←", what: "Back 5 s", run: () => workspace.player.skip(-5) },
     { key: "ArrowRight", label: "→", what: "Forward 5 s", run: () => workspace.player.skip(5) },
-    { key: "e", label: "E", what: "Edit the text", run: () => element("edit").click() },
-    { key: "f", label: "F", what: "Find and replace", run: () => element("show-find").click() },
+    { key: "e", label: "E", what: "Edit the text", run: () => press("edit") },
+    { key: "f", label: "F", what: "Find and replace", run: () => press("show-find") },
     { key: "/", label: "/", what: "Search all transcripts", run: focusSearch },
     { key: "o", label: "O", what: "Options", run: () => togglePanel("toggle-options") },
     { key: "z", label: "Ctrl Z", what: "Undo", run: () => toolbar.undo(), isPlain: false },
@@ -362,6 +362,11 @@ install(
   ],
   element("shortcuts"),
 );
+
+/** @param {string} id of an action on the open document */
+function press(id) {
+  if (workspace.open) element(id).click();
+}
 
 function focusSearch() {
   if (element("history").hidden) togglePanel("toggle-history");

@@ -7,7 +7,8 @@ import { drawPeaks } from "./waveform.js";
 export class Player {
   /**
    * @param {HTMLElement} root with an `audio`, a `canvas`, an `input[type=range]`, a `button`, a `select` and a `.time`
-   * @param {{onTime: (seconds: number) => void, onSeek: () => void, onRate: (rate: number) => void}} handlers
+   * @param {{onTime: (seconds: number | null) => void, onSeek: () => void, onRate: (rate: number) => void}} handlers
+   *   `onTime` has null as long as nothing is played
    */
   constructor(root, handlers) {
     this.root = root;
@@ -105,7 +106,7 @@ export class Player {
       this.slider.setAttribute("aria-valuetext", clock(seconds));
     }
     this.draw();
-    this.handlers.onTime(seconds);
+    this.handlers.onTime(this.audio.paused && seconds === 0 ? null : seconds);
   }
 
   draw() {

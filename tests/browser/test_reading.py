@@ -81,3 +81,30 @@ async def test_playing_does_not_pull_back_a_view_that_was_scrolled_away(stack: S
         "() => document.querySelectorAll('#finals li')[82].querySelector('.played')"
     )
     await expect(page.locator("#finals li").nth(82)).to_be_in_viewport()
+
+
+async def test_nothing_is_marked_before_the_audio_is_played(stack: Stack, open_page: OpenPage) -> None:
+    page = await stored(await open_page(stack.web_url), document("talk", ["Good morning."], played_s=2))
+    await opened(page, "talk")
+    await expect(page.get_by_role("group", name="Player")).to_be_visible()
+    await expect(page.locator(".played")).to_have_count(0)
+    await page.get_by_role("slider", name="Position").fill("0.5")
+    await expect(page.locator(".played")).to_have_text("Good morning.")
+
+
+async def test_keys_for_a_document_do_nothing_without_one(stack: Stack, open_page: OpenPage) -> None:
+    page = await stored(await open_page(stack.web_url), document("talk", ["Good morning."]))
+    await page.keyboard.press("e")
+    await page.keyboard.press("f")
+    await opened(page, "talk")
+    await expect(page.get_by_role("button", name="Edit")).to_have_attribute("aria-pressed", "false")
+    await expect(page.locator("#find")).to_be_hidden()
+
+
+async def test_icon_of_the_record_button_is_visible_in_forced_colours(stack: Stack, open_page: OpenPage) -> None:
+    page = await open_page(stack.web_url, forced_colors="active")
+    icon, button = await page.evaluate(
+        """[".record-icon", "#record"].map((chosen) => getComputedStyle(document.querySelector(chosen)))
+            .map(({ backgroundColor }) => backgroundColor)"""
+    )
+    assert icon != button
