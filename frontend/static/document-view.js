@@ -229,6 +229,14 @@ export class DocumentView {
     if (!this.isVisible(row) && (!before || this.isVisible(before))) row.scrollIntoView({ block: "center" });
   }
 
+  /** @param {string} wanted in lower case: its first place is shown and marked */
+  reveal(wanted) {
+    const segment = this.document?.segments.find(({ text }) => text.toLowerCase().includes(wanted));
+    const row = segment && this.rows.get(segment.id)?.row;
+    row?.classList.add("found");
+    row?.scrollIntoView({ block: "center" });
+  }
+
   /** @param {HTMLElement} row */
   isVisible(row) {
     const [inner, outer] = [row.getBoundingClientRect(), this.elements.scroller.getBoundingClientRect()];

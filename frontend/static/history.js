@@ -11,7 +11,7 @@ const STATES = { working: "In progress", interrupted: "Not finished" };
 export class History {
   /**
    * @param {{list: HTMLElement, search: HTMLInputElement, empty: HTMLElement}} elements
-   * @param {(id: string) => void} onOpen
+   * @param {(id: string, wanted: string) => void} onOpen a document was chosen, by the text that was searched
    */
   constructor({ list, search, empty }, onOpen) {
     this.list = list;
@@ -26,7 +26,7 @@ export class History {
     search.addEventListener("input", () => this.draw());
     list.addEventListener("click", ({ target }) => {
       const chosen = /** @type {HTMLElement} */ (target).closest("button");
-      if (chosen?.dataset.id) onOpen(chosen.dataset.id);
+      if (chosen?.dataset.id) onOpen(chosen.dataset.id, this.wanted);
     });
   }
 
@@ -42,8 +42,12 @@ export class History {
     this.draw();
   }
 
+  get wanted() {
+    return this.search.value.trim().toLowerCase();
+  }
+
   draw() {
-    const wanted = this.search.value.trim().toLowerCase();
+    const { wanted } = this;
     const found = this.documents.filter((saved) => !wanted || contentOf(saved).toLowerCase().includes(wanted));
     const focused = this.list.contains(document.activeElement) && /** @type {HTMLElement} */ (document.activeElement).dataset.id;
     this.list.replaceChildren(...found.map((saved) => this.newItem(saved, wanted)));

@@ -58,7 +58,7 @@ export class Workspace {
         search: input("search"),
         empty: element("no-documents"),
       },
-      (id) => void this.choose(id),
+      (id, wanted) => void this.choose(id, wanted),
     );
     listen((id) => void this.changedElsewhere(id));
     this.name.addEventListener("change", () => this.change(({ saved }) => (saved.name = this.name.value.trim() || saved.name)));
@@ -136,10 +136,16 @@ export class Workspace {
     else await this.refresh();
   }
 
-  /** @param {string} id of the list */
-  async choose(id) {
+  /**
+   * @param {string} id of the list
+   * @param {string} wanted is shown, if the text contains it
+   */
+  async choose(id, wanted) {
     if (uncover()) element("transcript").focus({ preventScroll: true });
-    await this.show(await this.find(id));
+    const chosen = await this.find(id);
+    const shown = this.show(chosen);
+    if (wanted) this.view.reveal(wanted);
+    await shown;
   }
 
   /** @param {string} id */

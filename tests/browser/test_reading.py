@@ -108,3 +108,15 @@ async def test_icon_of_the_record_button_is_visible_in_forced_colours(stack: Sta
             .map(({ backgroundColor }) => backgroundColor)"""
     )
     assert icon != button
+
+
+async def test_search_leads_to_the_place_in_the_text(stack: Stack, open_page: OpenPage) -> None:
+    page = await stored(await open_page(stack.web_url), long("talk"))
+    await page.get_by_role("searchbox").fill("Number 70")
+    await opened(page, "talk")
+    await expect(page.locator("#finals .found")).to_contain_text("Sentence number 70")
+    await expect(page.locator("#finals .found")).to_be_in_viewport()
+    await page.get_by_role("searchbox").fill("")
+    await opened(page, "talk")
+    await expect(page.locator("#finals .found")).to_have_count(0)
+    await expect(page.locator("#finals li").first).to_be_in_viewport()
