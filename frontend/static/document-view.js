@@ -37,6 +37,9 @@ export class DocumentView {
     /** Segments never change, so those of a long recording are not split again at each event. @type {WeakMap<Segment, Segment[]>} */
     this.turns = new WeakMap();
     this.isEditing = false;
+    this.isPlayable = false;
+    /** @type {HTMLElement | undefined} */
+    this.reachable = undefined;
     /** @type {HTMLElement | null} */
     this.played = null;
     /** The id of the segment that was played last. The view follows while it shows it. */
@@ -73,6 +76,7 @@ export class DocumentView {
     const segments = this.document?.segments ?? [];
     const isFollowed = isGrowing && this.isNearEnd;
     this.drawFinals(segments);
+    if (!this.reachable?.isConnected) this.setReachable(this.times[0]);
     this.elements.partials.replaceChildren(...[...(this.document?.open.values() ?? [])].map((one) => this.newRow(one, [one], [""])));
     this.elements.empty.hidden = segments.length > 0 || (this.document?.open.size ?? 0) > 0;
     this.elements.empty.textContent = this.document?.saved.state === "done" ? EMPTY : this.expected;
@@ -124,9 +128,6 @@ export class DocumentView {
     row.dataset.id = segment.id;
     row.classList.toggle("unsettled", Boolean(segment.isUnsettled));
     if (segment.isUnsettled) row.title = "Not final: the connection was lost before this text was settled.";
-    const time = document.createElement("time");
-    time.textContent = clock(segment.start);
-    time.dataset.start = String(segment.start);
     const body = document.createElement("div");
     turns.forEach((turn, at) => {
       if (labels[at]) body.append(speakerLabel(labels[at], turn));
@@ -136,8 +137,39 @@ export class DocumentView {
       this.setEditable(text, segment);
       body.append(text);
     });
-    row.append(time, body);
+    row.append(this.newTime(segment.start), body);
     return row;
+  }
+
+  /** @param {number} seconds */
+  newTime(seconds) {
+    const time = document.createElement("button");
+    time.type = "button";
+    time.className = "at";
+    time.tabIndex = -1;
+    time.disabled = !this.isPlayable;
+    time.dataset.start = String(seconds);
+    const shown = document.createElement("time");
+    shown.textContent = clock(seconds);
+    time.append(shown);
+    return time;
+  }
+
+  /** @param {boolean} isPlayable whether its times can be chosen */
+  setPlayable(isPlayable) {
+    this.isPlayable = isPlayable;
+    for (const time of this.times) time.disabled = !isPlayable;
+  }
+
+  get times() {
+    return /** @type {HTMLButtonElement[]} */ ([...this.elements.finals.querySelectorAll("button.at")]);
+  }
+
+  /** Tab reaches one of the times, from which the arrows lead to the others. @param {HTMLElement | undefined} time */
+  setReachable(time) {
+    if (this.reachable) this.reachable.tabIndex = -1;
+    this.reachable = time;
+    if (time) time.tabIndex = 0;
   }
 
   /** @param {boolean} isEditing */
@@ -167,7 +199,8 @@ export class DocumentView {
   /** @param {HTMLElement} target */
   clicked(target) {
     if (target.dataset.label) return this.handlers.onSpeaker(target.dataset.label);
-    if (!this.isEditing && target.dataset.start) this.handlers.onSeek(Number(target.dataset.start));
+    const chosen = /** @type {HTMLElement | null} */ (target.closest(this.isEditing ? "button.at" : "[data-start]"));
+    if (chosen) this.handlers.onSeek(Number(chosen.dataset.start));
   }
 
   /** @param {HTMLElement} target */
@@ -201,9 +234,24 @@ export class DocumentView {
   /** @param {KeyboardEvent} event */
   keyPressed(event) {
     const target = /** @type {HTMLElement} */ (event.target);
+    if (target.matches("button.at")) return this.timeKeyPressed(event, target);
     if (!target.isContentEditable || event.key !== "Enter" || event.isComposing) return;
     event.preventDefault();
     target.blur();
+  }
+
+  /**
+   * @param {KeyboardEvent} event
+   * @param {HTMLElement} time
+   */
+  timeKeyPressed(event, time) {
+    const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    const { times } = this;
+    const next = times[times.findIndex((one) => one === time) + step];
+    if (next) this.setReachable(next);
+    next?.focus();
   }
 
   /** The position of the player was chosen: it will be shown, although the user may have scrolled elsewhere. */

@@ -189,6 +189,7 @@ export class Workspace {
     const blob = shown && !this.isBusy ? await this.audioOf(shown.saved.id) : null;
     if (this.open !== shown) return;
     this.player.load(blob, shown?.saved ?? { durationS: 0, peaks: [] });
+    this.view.setPlayable(this.player.isLoaded);
     this.lacksAudio = shown !== null && !this.isBusy && !blob && shown.saved.durationS > 0;
     this.drawFacts();
     this.onOpen();

@@ -120,3 +120,24 @@ async def test_search_leads_to_the_place_in_the_text(stack: Stack, open_page: Op
     await opened(page, "talk")
     await expect(page.locator("#finals .found")).to_have_count(0)
     await expect(page.locator("#finals li").first).to_be_in_viewport()
+
+
+async def test_times_are_chosen_by_keyboard(stack: Stack, open_page: OpenPage) -> None:
+    page = await stored(await open_page(stack.web_url), document("talk", ["One.", "Two.", "Three."], played_s=3))
+    await opened(page, "talk")
+    times = page.get_by_role("log").get_by_role("button")
+    await expect(times.first).to_be_enabled()
+    await page.locator("#transcript").press("Tab")
+    await expect(times.first).to_be_focused()
+    for key in ("ArrowDown", "ArrowDown", "ArrowDown", "ArrowUp"):
+        await page.keyboard.press(key)
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".played")).to_have_text("Two.")
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("button", name="Play")).to_be_focused()
+
+
+async def test_times_of_a_document_without_audio_cannot_be_chosen(stack: Stack, open_page: OpenPage) -> None:
+    page = await stored(await open_page(stack.web_url), document("talk", ["One."]))
+    await opened(page, "talk")
+    await expect(page.get_by_role("log").get_by_role("button", name="0:00")).to_be_disabled()
