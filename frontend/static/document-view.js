@@ -75,6 +75,7 @@ export class DocumentView {
   draw(isGrowing = false) {
     const segments = this.document?.segments ?? [];
     const isFollowed = isGrowing && this.isNearEnd;
+    this.elements.finals.parentElement?.setAttribute("aria-live", isGrowing ? "polite" : "off");
     this.drawFinals(segments);
     if (!this.reachable?.isConnected) this.setReachable(this.times[0]);
     this.elements.partials.replaceChildren(...[...(this.document?.open.values() ?? [])].map((one) => this.newRow(one, [one], [""])));

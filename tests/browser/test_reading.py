@@ -141,3 +141,26 @@ async def test_times_of_a_document_without_audio_cannot_be_chosen(stack: Stack, 
     page = await stored(await open_page(stack.web_url), document("talk", ["One."]))
     await opened(page, "talk")
     await expect(page.get_by_role("log").get_by_role("button", name="0:00")).to_be_disabled()
+
+
+async def test_screen_readers_announce_new_text_only(stack: Stack, open_page: OpenPage) -> None:
+    """A live region announces what is added to it, and all the lines of a document that is opened are."""
+    page = await stored(await open_page(stack.web_url), document("talk", ["Good morning."]))
+    await page.evaluate(
+        """() => {
+            window.announced = [];
+            const finals = document.querySelector("#finals");
+            const noted = () => finals.closest("[aria-live]").ariaLive !== "off" && window.announced.push(finals.innerText);
+            new MutationObserver(noted).observe(finals, { childList: true });
+        }"""
+    )
+    await opened(page, "talk")
+    await expect(page.get_by_role("log")).to_contain_text("Good morning.")
+    await page.get_by_role("button", name="Start recording").click()
+    await expect(page.locator("#partials")).to_contain_text("seconds")
+    await page.get_by_role("button", name="Stop").click()
+    await expect(page.get_by_role("log")).to_contain_text("seconds")
+    assert "seconds" in "".join(await page.evaluate("window.announced"))
+    await opened(page, "talk")
+    await expect(page.get_by_role("log")).to_contain_text("Good morning.")
+    assert "Good morning." not in "".join(await page.evaluate("window.announced"))
