@@ -236,9 +236,15 @@ export class DocumentView {
   keyPressed(event) {
     const target = /** @type {HTMLElement} */ (event.target);
     if (target.matches("button.at")) return this.timeKeyPressed(event, target);
-    if (!target.isContentEditable || event.key !== "Enter" || event.isComposing) return;
-    event.preventDefault();
-    target.blur();
+    if (!target.isContentEditable || event.isComposing) return;
+    const row = target.closest("li");
+    const segment = this.document?.segments.find(({ id }) => id === row?.dataset.id);
+    if (event.key === "Enter") {
+      event.preventDefault();
+      const next = /** @type {HTMLElement | null | undefined} */ (row?.nextElementSibling?.querySelector("[contenteditable]"));
+      (next ?? this.elements.scroller).focus();
+    }
+    if (event.key === "Escape" && segment) drawText(target, segment, { isTimed: true });
   }
 
   /**

@@ -51,10 +51,27 @@ export class History {
     const found = this.documents.filter((saved) => !wanted || contentOf(saved).toLowerCase().includes(wanted));
     const focused = this.list.contains(document.activeElement) && /** @type {HTMLElement} */ (document.activeElement).dataset.id;
     this.list.replaceChildren(...found.map((saved) => this.newItem(saved, wanted)));
-    const buttons = /** @type {HTMLElement[]} */ ([...this.list.querySelectorAll("button")]);
-    buttons.find(({ dataset }) => dataset.id === focused)?.focus({ preventScroll: true });
+    this.buttons.find(({ dataset }) => dataset.id === focused)?.focus({ preventScroll: true });
     this.empty.hidden = found.length > 0;
     this.empty.textContent = wanted ? "No transcript contains this." : "Your recordings and files are listed here.";
+  }
+
+  get buttons() {
+    return [...this.list.querySelectorAll("button")];
+  }
+
+  /** @param {string} id @returns {string | undefined} the document that is listed after this one, or before it if it is the last */
+  neighbourOf(id) {
+    const ids = this.buttons.map(({ dataset }) => dataset.id);
+    const at = ids.indexOf(id);
+    return ids[at + 1] ?? ids[at - 1];
+  }
+
+  /** @param {string | null | undefined} id of a document @returns {boolean} false if it is not shown in the list */
+  focus(id) {
+    const chosen = this.buttons.find(({ dataset }) => dataset.id === id);
+    chosen?.focus();
+    return chosen !== undefined && document.activeElement === chosen;
   }
 
   /**

@@ -111,8 +111,10 @@ export class Toolbar {
 
   /** Deletes the document; its audio and text are removed when the time to undo is over. */
   async remove() {
-    const { open } = this.workspace;
+    const { open, history } = this.workspace;
+    const next = open && history.neighbourOf(open.saved.id);
     if (!open || !(await this.workspace.hide(open))) return;
+    if (!history.focus(next)) focusTranscript();
     const removal = setTimeout(() => void this.workspace.remove(open), UNDO_SHOWN_MS);
     this.showToast(`“${open.saved.name}” was deleted.`, () => {
       clearTimeout(removal);
@@ -141,9 +143,15 @@ export class Toolbar {
 
   drawToast() {
     const latest = this.toasts.at(-1);
+    if (!latest && element("toast").contains(document.activeElement)) focusTranscript();
     element("toast").hidden = !latest;
     if (latest && element("toast-text").textContent !== latest.text) element("toast-text").textContent = latest.text;
   }
+}
+
+/** Otherwise the focus of an element that is hidden is lost. */
+function focusTranscript() {
+  element("transcript").focus({ preventScroll: true });
 }
 
 /** @param {HTMLDetailsElement} menu is closed by Escape, by a click elsewhere and when the focus moves elsewhere */
