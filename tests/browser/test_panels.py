@@ -3,7 +3,7 @@
 from playwright.async_api import Page, expect
 
 from tests.browser.conftest import OpenPage
-from tests.browser.test_reading import document, stored
+from tests.browser.test_reading import document, long, stored
 from tests.stack import Stack
 
 PHONE = {"width": 360, "height": 640}
@@ -18,6 +18,16 @@ async def test_everything_can_be_reached_at_double_size(stack: Stack, open_page:
         await expect(page.get_by_label(name, exact=True)).to_be_visible()
         await page.get_by_role("button", name=name).click()
         await expect(page.get_by_label(name, exact=True)).to_be_hidden()
+
+
+async def test_document_is_not_covered_on_a_low_screen(stack: Stack, open_page: OpenPage) -> None:
+    page = await stored(await open_page(stack.web_url), long("talk", played_s=100))
+    await page.locator("#documents button").click()
+    await page.get_by_role("button", name="Recordings").click()
+    for width in (640, 360):
+        await page.set_viewport_size({"width": width, "height": 400})
+        await page.get_by_role("button", name="Play").click()
+        await page.get_by_role("button", name="Pause").click()
 
 
 async def test_chosen_recording_is_not_covered_on_a_phone(stack: Stack, open_page: OpenPage) -> None:
