@@ -330,7 +330,7 @@ addEventListener("beforeunload", (event) => {
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) return;
   void connection.connect();
-  void workspace.refresh();
+  void workspace.catchUp();
 });
 element("reconnect").addEventListener("click", () => void connection.connect());
 element("share").addEventListener("click", () => share(/** @type {HTMLAnchorElement} */ (element("captions-link")).href));
@@ -375,7 +375,6 @@ function focusSearch() {
 
 setBound(settings.choices.boundMegabytes);
 void connection.connect();
-await keeper.tidy();
 await workspace.refresh();
 void navigator.storage?.persist?.();
 void prepareOffline();

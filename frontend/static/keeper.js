@@ -8,6 +8,7 @@ const SAVE_MS = 1000;
 const SHARE = 20;
 
 /** @typedef {import("./transcript-document.js").TranscriptDocument} TranscriptDocument */
+/** @typedef {import("./transcript-document.js").Saved} Saved */
 /** @typedef {import("./storage.js").Storage} Storage */
 
 export class Keeper {
@@ -65,17 +66,25 @@ export class Keeper {
     await this.storage?.remove(removed.saved.id);
   }
 
-  /** Removes documents that were deleted, and marks those as interrupted on which no tab works any more. */
-  async tidy() {
+  /**
+   * Reads all documents. Removes those that were deleted, and marks those as interrupted on which no tab works any more.
+   *
+   * @returns {Promise<Saved[]>} those that are left
+   */
+  async readAll() {
     const inUse = await heldIds();
+    const left = [];
     for (const saved of (await this.storage?.documents()) ?? []) {
-      if (inUse.has(saved.id)) continue;
+      const isFree = !inUse.has(saved.id);
+      const current = isFree && saved.state === "working" ? interrupted(saved) : saved;
+      if (!saved.isDeleted) left.push(current);
       try {
-        if (saved.isDeleted) await this.storage?.remove(saved.id);
-        else if (saved.state === "working") await this.storage?.save(interrupted(saved));
+        if (isFree && saved.isDeleted) await this.storage?.remove(saved.id);
+        else if (current !== saved) await this.storage?.save(current);
       } catch (error) {
         this.onTrouble(error); // it is tried again when the page is next loaded
       }
     }
+    return left;
   }
 }

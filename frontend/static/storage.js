@@ -52,6 +52,11 @@ export class Storage {
     return all.sort((a, b) => b.createdMs - a.createdMs);
   }
 
+  /** @param {string} id @returns {Promise<Saved | undefined>} */
+  document(id) {
+    return answer(this.store("documents", "readonly").get(id));
+  }
+
   /** @param {Saved} saved */
   async save(saved) {
     const transaction = this.database.transaction("documents", "readwrite");

@@ -30,8 +30,12 @@ export class Workspace {
     this.lacksAudio = false;
     /** Those made or opened in this tab. Without storage, documents last as long as the page. @type {Map<string, TranscriptDocument>} */
     this.known = new Map();
+    /** What was last read of those stored: to read them all takes long. @type {Promise<Map<string, Saved>> | null} */
+    this.stored = null;
     /** Documents that other tabs work on. @type {Set<string>} */
     this.elsewhere = new Set();
+    /** Documents that other tabs have worked on. @type {Set<string>} */
+    this.touchedElsewhere = new Set();
     this.name = input("name");
     this.view = new DocumentView(
       {
@@ -129,7 +133,8 @@ export class Workspace {
   async changedElsewhere(id) {
     if (isHeldHere(id)) return;
     this.known.delete(id);
-    await this.lookElsewhere();
+    this.touchedElsewhere.add(id);
+    await Promise.all([this.lookElsewhere(), this.reread(id)]);
     const isOpen = () => this.open?.saved.id === id;
     const current = isOpen() ? await this.find(id) : null;
     if (isOpen()) await this.show(current); // no other one was chosen meanwhile
@@ -150,8 +155,10 @@ export class Workspace {
 
   /** @param {string} id */
   async find(id) {
+    const known = this.known.get(id);
+    if (known) return known;
     const elsewhere = await heldElsewhere();
-    const saved = (await this.all()).find((one) => one.id === id);
+    const saved = await this.reread(id);
     if (!saved || this.known.has(id)) return this.known.get(id) ?? null;
     const isLeft = saved.state === "working" && !elsewhere.has(id); // its tab was closed while it worked on it
     return new TranscriptDocument(isLeft ? interrupted(saved) : saved);
@@ -159,9 +166,29 @@ export class Workspace {
 
   /** @returns {Promise<Saved[]>} the newest first */
   async all() {
-    const stored = (await this.keeper.storage?.documents()) ?? [];
-    const all = new Map([...stored, ...[...this.known.values()].map(({ saved }) => saved)].map((saved) => [saved.id, saved]));
+    this.stored ??= this.keeper.readAll().then((read) => new Map(read.map((saved) => [saved.id, saved])));
+    const all = new Map([...(await this.stored), ...[...this.known].map(([id, { saved }]) => /** @type {const} */ ([id, saved]))]);
     return [...all.values()].filter(({ isDeleted }) => !isDeleted).sort((a, b) => b.createdMs - a.createdMs);
+  }
+
+  /**
+   * @param {string} id
+   * @returns {Promise<Saved | null>} what is stored of a document; null if it was deleted
+   */
+  async reread(id) {
+    const stored = await this.stored;
+    const saved = (await this.keeper.storage?.document(id)) ?? null;
+    const current = saved?.isDeleted ? null : saved;
+    if (current) stored?.set(id, current);
+    else stored?.delete(id);
+    return current;
+  }
+
+  /** Lists the documents again, when the tab is shown: other tabs do not report each change of what they work on. */
+  async catchUp() {
+    await this.lookElsewhere();
+    await Promise.all([...this.elsewhere, ...this.touchedElsewhere].map((id) => this.reread(id)));
+    await this.refresh();
   }
 
   /** Lists the documents again. */
@@ -286,6 +313,7 @@ export class Workspace {
   async remove(removed) {
     const { id } = removed.saved;
     this.known.delete(id);
+    void this.stored?.then((stored) => stored.delete(id));
     try {
       await this.keeper.remove(removed);
     } finally {

@@ -164,3 +164,44 @@ async def test_screen_readers_announce_new_text_only(stack: Stack, open_page: Op
     await opened(page, "talk")
     await expect(page.get_by_role("log")).to_contain_text("Good morning.")
     assert "Good morning." not in "".join(await page.evaluate("window.announced"))
+
+
+async def test_stored_documents_are_read_once(stack: Stack, open_page: OpenPage) -> None:
+    """To read the texts of a year takes seconds, so that each opening and each edit would."""
+    page = await stored(await open_page(stack.web_url), document("talk", ["One."]), document("meeting", ["Two."]))
+    await page.evaluate(
+        """() => {
+            window.reads = [];
+            const { getAll } = IDBObjectStore.prototype;
+            IDBObjectStore.prototype.getAll = function (...given) {
+                window.reads.push(this.name);
+                return getAll.apply(this, given);
+            };
+        }"""
+    )
+    other = await stored_elsewhere(page)
+    await opened(page, "meeting")
+    await page.get_by_label("Name", exact=True).fill("Our meeting")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#documents button", has_text="Our meeting")).to_have_attribute("aria-current", "true")
+    await expect(other.locator("#documents button", has_text="Our meeting")).to_be_visible()
+    await opened(other, "talk")
+    await other.get_by_label("Name", exact=True).fill("Their talk")
+    await other.keyboard.press("Enter")
+    await expect(page.locator("#documents button", has_text="Their talk")).to_be_visible()
+    await opened(page, "Their talk")
+    await other.get_by_role("button", name="Delete").click()
+    await expect(page.locator("#documents button")).to_have_count(1)
+    await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    await opened(page, "Our meeting")
+    reads = await page.evaluate("window.reads")
+    assert "facts" in reads
+    assert "documents" not in reads
+
+
+async def stored_elsewhere(page: Page) -> Page:
+    """Another tab with the documents of this one."""
+    other = await page.context.new_page()
+    await other.goto(page.url)
+    await expect(other.locator("#documents button")).to_have_count(await page.locator("#documents button").count())
+    return other

@@ -78,9 +78,9 @@ test("a document that cannot be saved does not keep the page from its start", as
   const left = (id) => ({ ...document.stored, id, createdMs: 0, state: "working" });
   database.documents = [left("d"), left("e")];
   database.isFull = true;
-  await keeper.tidy();
+  await keeper.readAll();
   assert.equal(troubles.length, 2);
   database.isFull = false;
-  await keeper.tidy();
+  await keeper.readAll();
   assert.deepEqual(database.states, ["interrupted", "interrupted"]);
 });
