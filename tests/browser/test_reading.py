@@ -22,17 +22,19 @@ STORE = """
 SCROLLED_PX = "document.querySelector('#transcript').scrollTop"
 
 
-def document(name: str, texts: list[str], *, played_s: int = 0) -> dict[str, Any]:
+def document(name: str, texts: list[str], *, played_s: int = 0, start_s: float = 0) -> dict[str, Any]:
     """What is stored of a document with a segment for each second and, if `played_s` is given, silence as its audio."""
     segments = [
-        {"id": f"1.{at}", "start": at, "end": at + 1, "text": text, "words": []} for at, text in enumerate(texts)
+        {"id": f"1.{at}", "start": start_s + at, "end": start_s + at + 1, "text": text, "words": []}
+        for at, text in enumerate(texts)
     ]
     return {"name": name, "segments": segments, "durationS": played_s}
 
 
 def long(name: str, *, played_s: int = 0) -> dict[str, Any]:
-    """A document that is longer than the screen."""
-    return document(name, [f"Sentence number {at} of this text." for at in range(100)], played_s=played_s)
+    """A document that is longer than the screen, and begins with silence."""
+    texts = [f"Sentence number {at} of this text." for at in range(100)]
+    return document(name, texts, played_s=played_s, start_s=0.5)
 
 
 async def stored(page: Page, *documents: dict[str, Any]) -> Page:
@@ -70,6 +72,7 @@ async def test_playing_does_not_pull_back_a_view_that_was_scrolled_away(stack: S
     page = await stored(await open_page(stack.web_url), long("talk", played_s=100))
     await opened(page, "talk")
     await page.get_by_role("button", name="Play").click()
+    await expect(page.locator(".played")).to_contain_text("Sentence number 0")
     await page.evaluate(f"{SCROLLED_PX} = 100000")
     scrolled_px = await page.evaluate(SCROLLED_PX)
     await page.wait_for_function("() => document.querySelectorAll('#finals li')[2].querySelector('.played')")
