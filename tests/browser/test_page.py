@@ -66,11 +66,11 @@ async def test_only_settled_text_is_announced(stack: Stack, open_page: OpenPage)
 async def test_everything_works_from_the_keyboard(stack: Stack, open_page: OpenPage) -> None:
     page = await connected(await open_page(stack.web_url))
     reached = []
-    for _ in range(7):
+    for _ in range(8):
         await page.keyboard.press("Tab")
         reached.append(await page.evaluate("document.activeElement.id"))
         assert await page.evaluate(FOCUS_RING_SCRIPT) == "solid", reached[-1]
-    opened = ["toggle-history", "toggle-options", "search", "bound", "transcript", "record", "choose-file"]
+    opened = ["skip", "toggle-history", "toggle-options", "search", "bound", "transcript", "record", "choose-file"]
     assert [one for one in reached if one] == opened
     await page.keyboard.press("o")
     await page.get_by_role("radio", name="Transcribe").focus()
