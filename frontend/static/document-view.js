@@ -38,6 +38,8 @@ export class DocumentView {
     this.turns = new WeakMap();
     this.isEditing = false;
     this.isPlayable = false;
+    /** What the paragraph with the focus was when it got it. @type {Segment | undefined} */
+    this.former = undefined;
     /** @type {HTMLElement | undefined} */
     this.reachable = undefined;
     /** @type {HTMLElement | null} */
@@ -50,6 +52,7 @@ export class DocumentView {
     elements.finals.addEventListener("click", (event) => this.clicked(/** @type {HTMLElement} */ (event.target)));
     elements.finals.addEventListener("input", (event) => this.typed(/** @type {HTMLElement} */ (event.target)));
     elements.finals.addEventListener("focusout", (event) => this.left(/** @type {HTMLElement} */ (event.target)));
+    elements.finals.addEventListener("focusin", (event) => this.focused(/** @type {HTMLElement} */ (event.target)));
     elements.finals.addEventListener("keydown", (event) => this.keyPressed(event));
   }
 
@@ -227,6 +230,12 @@ export class DocumentView {
   }
 
   /** @param {HTMLElement} target */
+  focused(target) {
+    const id = /** @type {HTMLElement | null} */ (target.closest("li"))?.dataset.id;
+    this.former = this.document?.segments.find((segment) => segment.id === id);
+  }
+
+  /** @param {HTMLElement} target */
   edited(target) {
     const id = /** @type {HTMLElement | null} */ (target.closest("li"))?.dataset.id;
     if (this.isEditing && id && target.isContentEditable) this.handlers.onEdit(id, target.textContent ?? "", this.step);
@@ -237,14 +246,15 @@ export class DocumentView {
     const target = /** @type {HTMLElement} */ (event.target);
     if (target.matches("button.at")) return this.timeKeyPressed(event, target);
     if (!target.isContentEditable || event.isComposing) return;
-    const row = target.closest("li");
-    const segment = this.document?.segments.find(({ id }) => id === row?.dataset.id);
     if (event.key === "Enter") {
       event.preventDefault();
-      const next = /** @type {HTMLElement | null | undefined} */ (row?.nextElementSibling?.querySelector("[contenteditable]"));
+      const next = /** @type {HTMLElement | null | undefined} */ (target.closest("li")?.nextElementSibling?.querySelector("[contenteditable]"));
       (next ?? this.elements.scroller).focus();
     }
-    if (event.key === "Escape" && segment) drawText(target, segment, { isTimed: true });
+    if (event.key === "Escape" && this.former) {
+      drawText(target, this.former, { isTimed: true });
+      this.edited(target);
+    }
   }
 
   /**
