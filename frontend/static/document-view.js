@@ -248,7 +248,8 @@ export class DocumentView {
     if (!target.isContentEditable || event.isComposing) return;
     if (event.key === "Enter") {
       event.preventDefault();
-      const next = /** @type {HTMLElement | null | undefined} */ (target.closest("li")?.nextElementSibling?.querySelector("[contenteditable]"));
+      const after = target.closest("li")?.nextElementSibling;
+      const next = /** @type {HTMLElement | null | undefined} */ (after?.querySelector("[contenteditable]"));
       (next ?? this.elements.scroller).focus();
     }
     if (event.key === "Escape" && this.former) {

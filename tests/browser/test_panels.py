@@ -1,6 +1,6 @@
 """The panels and menus of the page, on large and on small screens."""
 
-from playwright.async_api import Page, expect
+from playwright.async_api import expect
 
 from tests.browser.conftest import OpenPage
 from tests.browser.test_reading import document, long, stored

@@ -153,7 +153,8 @@ async def test_screen_readers_announce_new_text_only(stack: Stack, open_page: Op
         """() => {
             window.announced = [];
             const finals = document.querySelector("#finals");
-            const noted = () => finals.closest("[aria-live]").ariaLive !== "off" && window.announced.push(finals.innerText);
+            const isAnnounced = () => finals.closest("[aria-live]").ariaLive !== "off";
+            const noted = () => isAnnounced() && window.announced.push(finals.innerText);
             new MutationObserver(noted).observe(finals, { childList: true });
         }"""
     )
