@@ -73,7 +73,9 @@ class ServerSettings(Section):
     """The protocols of other services that this service also speaks. The addresses of all others do not exist."""
     keepalive_s: float = Field(15, ge=0, description="seconds, or 0 for never")
     """How often white space is sent while a JSON answer is not ready, so that proxies do not cut the connection."""
-    hosts: tuple[str, ...] = Field((), description="a list of names such as [voice.example, '*.voice.example']")
+    hosts: tuple[str, ...] = Field(
+        (), description="a list of names such as [voice.example, '*.voice.example'], or ['*']"
+    )
     """Host names that requests may use, besides 127.0.0.1, localhost, [::1] and `host`. Empty: only these
     while the service listens on loopback, and any name otherwise."""
     tls_certificate: Path | None = None

@@ -5,6 +5,7 @@ the file that `VOXTRAL_CONFIG` names), then the defaults. An unknown key or a ba
 that names it.
 """
 
+import json
 import os
 from functools import cache
 from ipaddress import ip_address
@@ -200,18 +201,24 @@ def load_settings() -> Settings:
 
 def _origin(location: list[str]) -> str | None:
     """The variable or the file that sets the value at this path; None for a default."""
+    for name, key in URL_VARIABLES.items():
+        if location == ["redis", key] and os.environ.get(name):
+            return name
     variables = {name.upper(): name for name in os.environ}
-    names = [name for name, key in URL_VARIABLES.items() if location == ["redis", key] and os.environ.get(name)]
-    names += [ENV_PREFIX + "__".join(location[:depth]).upper() for depth in range(len(location), 0, -1)]
-    for name in names:
-        if name in variables:
-            return variables[name]
-    found: Any = read_config_file(_config_path())
+    for depth in range(len(location), 0, -1):
+        found = variables.get(ENV_PREFIX + "__".join(location[:depth]).upper())
+        if found and (depth == len(location) or _holds(json.loads(os.environ[found]), location[depth:])):
+            return found
+    return str(_config_path()) if _holds(read_config_file(_config_path()), location) else None
+
+
+def _holds(found: Any, location: list[str]) -> bool:
+    """Whether a mapping has a value at this path."""
     for part in location:
         if not isinstance(found, dict) or part not in found:
-            return None
+            return False
         found = found[part]
-    return str(_config_path())
+    return True
 
 
 def _config_path() -> Path:

@@ -38,7 +38,8 @@ def sentence(error: ValidationError, fields: Fields, origin: Callable[[list[str]
         fault = first.get("ctx", {}).get("error")
         reason = f": {fault}" if isinstance(fault, ExplainedError) else ""
         return f"Setting {key} has a bad value{reason}; allowed: {_allowed(field)}."
-    return f"Setting {key} is {shown(first['input'])}; allowed: {_allowed(field)}."
+    given = "null" if first["input"] is None else shown(first["input"])
+    return f"Setting {key} is {given}; allowed: {_allowed(field)}."
 
 
 def _named(location: list[str], origin: Callable[[list[str]], str | None]) -> str:

@@ -171,6 +171,7 @@ def test_voxtral_config_names_the_file(tmp_path: Path, load: Load) -> None:
         ("server: {host: ''}", "Setting server.host is ''; allowed: an address to listen on, such as 127.0.0.1, or "),
         ("wyoming: {host: ''}", "Setting wyoming.host is ''; allowed: an address to listen on, such as 127.0.0.1, or "),
         ("server: {http_port: 99999}", "Setting server.http_port is 99999; allowed: a whole number from 1 to 65535."),
+        ("server: {http_port: null}", "Setting server.http_port is null; allowed: a whole number from 1 to 65535."),
         ("server: {http_port: http}", "Setting server.http_port is 'http'; allowed: a whole number from 1 to 65535."),
         (
             "server: {tcp_ports: [1, x]}",
@@ -325,6 +326,16 @@ def test_error_names_the_file_or_the_variable_that_holds_the_value(tmp_path: Pat
     other.write_text("model: {slots: 0}")
     with pytest.raises(StartupError, match=re.escape("Setting model.slots (in VOXTRAL_MODEL) is 'x'; ")):
         load(VOXTRAL_MODEL='{"slots": "x"}')
+
+
+def test_error_names_the_file_for_a_key_that_the_variable_of_its_section_lacks(load: Load) -> None:
+    with pytest.raises(StartupError, match=re.escape("Setting server.http_port (in config.yaml) is 'x'; ")):
+        load("server: {http_port: x}", VOXTRAL_SERVER='{"host": "0.0.0.0"}')
+
+
+def test_a_mapping_may_repeat_keys_that_it_merges(load: Load) -> None:
+    settings = load("server:\n  <<:\n    <<: {health_port: 1, host: h}\n    health_port: 2\n  http_port: 3")
+    assert (settings.server.host, settings.server.http_port) == ("h", 3)
 
 
 @pytest.mark.parametrize(
