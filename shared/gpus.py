@@ -54,6 +54,10 @@ def memory_bytes(device: str) -> tuple[int | None, int | None]:
         return None, None
     if slices := _slices(identity, _listed()):
         return None, slices[0].total_bytes
+    return _memory_of_whole(identity)
+
+
+def _memory_of_whole(identity: str) -> tuple[int | None, int | None]:
     query = ("-i", identity, "--query-gpu=memory.used,memory.total", "--format=csv,noheader,nounits")
     try:
         used_mib, total_mib = (int(value) for value in (_ask(*query) or "").split(","))
@@ -67,7 +71,7 @@ def largest_gpu() -> int:
     names = visible_gpus()
     if len(names) < 2 or any(name.startswith(SLICE_PREFIX) for name in names):  # a process sees one slice only
         return 0
-    totals = [memory_bytes(f"cuda:{index}")[1] or 0 for index in range(len(names))]
+    totals = [_memory_of_whole(name)[1] or 0 for name in names]
     return totals.index(max(totals))
 
 
