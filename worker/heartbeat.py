@@ -36,9 +36,9 @@ class Heartbeat:
         sessions: dict[str, WorkerSession],
         telemetry: Telemetry,
         gpu_memory: Callable[[], GpuMemory],
+        loop_delay: EventLoopDelay,
         speaker_model: str = "",
         second: SecondPass | None = None,
-        loop_delay: EventLoopDelay | None = None,
     ) -> None:
         self._registry = registry
         self._worker_id = worker_id
@@ -48,7 +48,7 @@ class Heartbeat:
         self._gpu_memory = gpu_memory
         self._speaker_model = speaker_model
         self._second = second
-        self._loop_delay = loop_delay or EventLoopDelay()
+        self._loop_delay = loop_delay
         self._started_at = time.time()
         self._announced = asyncio.Event()
         self.draining = False

@@ -11,6 +11,7 @@ from frontend.sessions.placement import CACHE_S, Placement
 from shared.bus.lua.sessions import Scripts
 from shared.bus.registry import Registry
 from shared.errors import ServerBusyError
+from shared.event_loop_delay import EventLoopDelay
 from shared.session_options import SessionOptions
 from tests.integration.owners import claim
 from tests.limits import limit_s
@@ -41,6 +42,7 @@ class Workers:
             sessions={},
             telemetry=Telemetry(FRAME_MS),
             gpu_memory=lambda: GpuMemory(None, None),
+            loop_delay=EventLoopDelay(),
         )
 
     async def beat(self, *names: str, **passes_ms: Sequence[float]) -> None:

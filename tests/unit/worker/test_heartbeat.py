@@ -11,6 +11,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from shared.bus import keys
 from shared.bus.lua.sessions import Scripts
 from shared.bus.registry import Registry
+from shared.event_loop_delay import EventLoopDelay
 from shared.session_options import Mode, SessionOptions
 from tests.unit.redis_in_memory import answered
 from tests.unit.worker.claimed_sessions import claimed
@@ -76,6 +77,7 @@ async def beating(redis: Reports, sessions: dict[str, WorkerSession], monkeypatc
         sessions=sessions,
         telemetry=Telemetry(),
         gpu_memory=GpuMemory,
+        loop_delay=EventLoopDelay(),
     )
     loop = asyncio.create_task(beat.run())
     yield beat
