@@ -28,13 +28,13 @@ def edits(text: str, language: str | None) -> list[Edit]:
     """Removes each filler word. A sentence that began with one gets a capital letter again."""
     found: list[Edit] = []
     pattern = _pattern(FILLERS.get(language or "") or ANY_LANGUAGE, keeps_capitals=any(map(str.islower, text)))
-    before, is_next = "", True
+    before, is_adjacent = "", True
     for run in pattern.finditer(text):
         removed = found[-1].end if found else 0
         if not found or text[removed : run.start()].strip():
             before = text[: run.start()].rstrip()
-            is_next = len(before) == run.start()
-        if _is_beginning(before, is_next=is_next):
+            is_adjacent = len(before) == run.start()
+        if _is_beginning(before, is_adjacent=is_adjacent):
             of_run = _at_beginning(text, run.start(), run.end(), pattern)
         else:
             of_run = [_inside(text, run.end(), before)]
@@ -50,17 +50,17 @@ def _pattern(fillers: str, *, keeps_capitals: bool) -> re.Pattern[str]:
     return re.compile(rf"{one}(?:[\s,.…]+{one})*", re.IGNORECASE)
 
 
-def _is_beginning(before: str, *, is_next: bool) -> bool:
+def _is_beginning(before: str, *, is_adjacent: bool) -> bool:
     """Whether a sentence begins after this text: after another one, an opening mark, or the dash of a new speaker.
 
-    `is_next`: no space follows the text.
+    `is_adjacent`: no space follows the text.
     """
     if not before or before[-1] in _SENTENCE_ENDS:
         return True
     if before[-1] in _DASHES:
         outer = before[:-1].rstrip()
         return not outer or outer[-1] in _SENTENCE_ENDS
-    return before[-1] in _CLOSING and (is_next or before[-1] == "«") and not before[-2:-1].isalnum()
+    return before[-1] in _CLOSING and (is_adjacent or before[-1] == "«") and not before[-2:-1].isalnum()
 
 
 def _at_beginning(text: str, start: int, end: int, pattern: re.Pattern[str]) -> list[Edit]:

@@ -21,10 +21,8 @@ _OF_THOUSANDS: Final = frozenset({"es", "fr", "it", "pt"})
 _JOINTS: Final = frozenset({"and", "et", "y", "e", "und", "en"})
 _ENGLISH_DIGITS: Final = frozenset(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])
 _PORTUGUESE_DIGITS: Final = frozenset(["zero", "dois", "três", "quatro", "cinco", "seis", "sete", "oito", "nove"])
-
-
 _SAID: Final = {"veintiún": "veintiuno", "veintiun": "veintiuno"}
-"""Words that text2num does not know."""
+"""Words that text2num does not know, and those that it knows instead."""
 
 
 @dataclass(frozen=True, slots=True)

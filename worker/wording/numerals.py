@@ -44,10 +44,15 @@ _ARTICLE_BEFORE: Final = {
 """Before a multiplier they are part of the number: "a hundred and five"."""
 _RANGE: Final = {
     language: re.compile(rf"(\w+) (?:{joints}) $", re.IGNORECASE)
-    for language, joints in (
-        *(("en", "to|or"), ("de", "bis|oder"), ("fr", "à|ou"), ("es", "a|o"), ("it", "a|o"), ("nl", "tot|of")),
-        ("pt", "a|ou"),
-    )
+    for language, joints in {
+        "en": "to|or",
+        "de": "bis|oder",
+        "es": "a|o",
+        "fr": "à|ou",
+        "it": "a|o",
+        "nl": "tot|of",
+        "pt": "a|ou",
+    }.items()
 }
 """Before the second of two numbers that may share a multiplier: the last word of the first one."""
 _DECADE: Final = re.compile(r"[ -](?:twent|thirt|fort|fift|sixt|sevent|eight|ninet)ies\b", re.IGNORECASE)

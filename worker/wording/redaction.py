@@ -72,10 +72,7 @@ _TWICE: Final = "double|doble|doppel|doppio|dubbel|duplo"
 _THRICE: Final = "triple|tripel|triplo"
 _REPEATED: Final = re.compile(rf"\b(?:(oh?|{_TWICE})|{_THRICE})\b", re.IGNORECASE)
 """Stands for one more digit, or for two."""
-_BETWEEN: Final = (
-    rf"(?:oh?|{_TWICE}|{_THRICE}|u+h*m*|ä+h+m*|e+u?h+m*"
-    rf"|{_DASHES})"
-)
+_BETWEEN: Final = rf"(?:oh?|{_TWICE}|{_THRICE}|u+h*m*|ä+h+m*|e+u?h+m*|{_DASHES})"
 """Words that people say between digits."""
 _PAUSE: Final = r"[\s.,;()/‐‑–—-]"
 _DIGITS: Final = re.compile(

@@ -138,7 +138,7 @@ class SpokenTerms:
 class Compared:
     """How like successive words of a text are to each of the terms."""
 
-    terms: SpokenTerms
+    spoken: SpokenTerms
     spans: Sequence[tuple[int, int]]
     texts: Sequence[str]
     """Those of the spans."""
@@ -150,16 +150,16 @@ class Compared:
         found = []
         for span, index in zip(*np.nonzero(self.likeness >= likeness), strict=True):
             start, stop = self.spans[span]
-            text = _in_place(self.terms.terms[index].term, self.texts[span])
+            text = _in_place(self.spoken.terms[index].term, self.texts[span])
             if text != self.texts[span]:
-                found.append(Proposal(start, stop, text, self.terms.bonus(index), float(self.likeness[span, index])))
+                found.append(Proposal(start, stop, text, self.spoken.bonus(index), float(self.likeness[span, index])))
         return sorted(found, key=lambda one: -one.likeness)[:most]
 
     def likely(self, *, likeness: float, most: int) -> list[str]:
         """The terms that the text may contain, the likest first."""
         best = self.likeness.max(axis=0, initial=0.0)
         order = np.argsort(-best, kind="stable")[:most]
-        return [self.terms.terms[index].term for index in order if best[index] >= likeness]
+        return [self.spoken.terms[index].term for index in order if best[index] >= likeness]
 
 
 @lru_cache(maxsize=64)

@@ -1,8 +1,7 @@
 """The segments of one session and its ordered outputs, for engines that decode whole segments.
 
-A closed segment waits here until it is answered, and so do all outputs after it. A turn has no end if nothing was said
-in it. Knows no model: the caller provides speech probabilities and answers. The session decides what is decoded, and
-with which options.
+A closed segment waits here until it is answered, and so do all outputs after it. The caller provides the VAD, or its
+speech probabilities, and the answers. The session decides what is decoded, and with which options.
 """
 
 from collections import deque

@@ -225,8 +225,8 @@ class VoxtralRealtimeEngine:
             self._deliver(finished)
         if not self._overlaps and self._flight is not None:
             self._deliver(self._finish_pass())
-        speaking, self._with_outputs = self._with_outputs, {}
-        return [(key, output) for key, session in speaking.items() for output in session.take_outputs()]
+        with_outputs, self._with_outputs = self._with_outputs, {}
+        return [(key, output) for key, session in with_outputs.items() for output in session.take_outputs()]
 
     def pause_s(self) -> float:
         """See `worker.engines.base.Paced`."""

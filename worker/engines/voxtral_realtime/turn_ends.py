@@ -115,7 +115,7 @@ class TurnEnds:
             return outputs
         segmenter = self._endpointing.segmenter
         limit_samples = segmenter.position_samples + MAX_VAD_WINDOWS * WINDOW_SAMPLES
-        while self.is_due and segmenter.position_samples < limit_samples:
+        while self.is_due and segmenter.position_samples < limit_samples:  # what is found may end the detection
             pcm = self._endpointing.unheard(MAX_VAD_WINDOWS)
             for found in self._endpointing.hear(self._vad.probabilities(self._endpointing.vad_state, pcm)):
                 if isinstance(found, EndedEarly | Resumed):

@@ -38,11 +38,13 @@ def warm_up(
     """
     on_gpu = info.device != "cpu"
     jobs = [Job(_noise(WINDOW_S if on_gpu else 2), language="en")] * (limits.members if on_gpu else CPU_JOBS)
-    longest = [Job(_noise(LONGEST_S), language="en", cap_tokens=PASS_TOKENS)] * limits.most(LONGEST_S)
     live = [Job(_noise(WINDOW_S), language="en", cap_tokens=PASS_TOKENS, is_live=True)]
     try:
         run(jobs)
-        run(longest if on_gpu else live)
+        if on_gpu:
+            run([Job(_noise(LONGEST_S), language="en", cap_tokens=PASS_TOKENS)] * limits.most(LONGEST_S))
+        else:
+            run(live)
     except RuntimeError as error:  # CTranslate2's, for whatever CUDA says, or ONNX Runtime's
         reason = " ".join(str(error).split()).rstrip(".")
         raise StartupError(
