@@ -188,11 +188,13 @@ async def _router_refusal(request: Request, refused: Exception) -> Response:
         return http_refusal(404, f"There is nothing at {path} that supports {request.method}.", renderer, {})
     if not is_api and meant is None:
         return await http_exception_handler(request, refused)
-    allowed = ", ".join(methods_at(scope, full_path))
-    if is_socket(scope, full_path) and (request.method in READING or not allowed):
+    methods = methods_at(scope, full_path)
+    reads = request.method in READING and "GET" not in methods  # as a handshake without its upgrade does
+    if is_socket(scope, full_path) and (reads or not methods):
         message = f"{path} is the address of a WebSocket: use ws:// or wss://, and let proxies forward Upgrade."
         return http_refusal(426, message, renderer, UPGRADE)
-    if allowed:
+    if methods:
+        allowed = ", ".join(methods)
         message = f"{path} does not support {request.method}; allowed: {allowed}."
         return http_refusal(405, message, renderer, {"allow": allowed})
     hint = f" Did you mean {meant}?" if meant else ""
