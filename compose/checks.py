@@ -1,13 +1,11 @@
 """Checks that run before anything is started. Each failure is one sentence that says what to change."""
 
 import errno
-import os
 import shutil
-import socket
 from pathlib import Path
 
 from shared.errors import StartupError
-from shared.ports import Listener, clash
+from shared.ports import Listener, clash, probe
 
 FREE_DISK_BYTES = 1_000_000_000
 """Enough for the joined model, the append-only file and the logs."""
@@ -35,9 +33,8 @@ def check_disk(directory: Path, needed_bytes: int = FREE_DISK_BYTES) -> None:
 
 def _fault(listener: Listener) -> str | None:
     """Why this cannot be opened, in a sentence that is the same for all ports of a bad address; None if it can."""
-    family = socket.AF_INET6 if ":" in listener.host else socket.AF_INET
     try:
-        socket.create_server((listener.host, listener.port), family=family).close()
+        probe(listener)
     except OSError as error:
         return _sentence(listener, error)
     return None
@@ -50,5 +47,4 @@ def _sentence(listener: Listener, error: OSError) -> str:
         return f"{port} is in use; stop the program that uses it, or change {listener.setting} ({variable})."
     if error.errno == errno.EACCES:
         return f"{port} cannot be opened by this user; change {listener.setting} ({variable})."
-    reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
-    return f"The address {listener.host} cannot be used: {reason}."
+    return f"The address {listener.host} cannot be used: {error.strerror}."

@@ -1,5 +1,6 @@
 """The addresses on which the processes of this service listen."""
 
+import socket
 from dataclasses import dataclass
 from typing import Final
 
@@ -44,6 +45,16 @@ def clash(wanted: list[Listener]) -> str | None:
         if other is not listener:
             return f"Settings {other.setting} and {listener.setting} both name port {listener.port}."
     return None
+
+
+def probe(listener: Listener) -> None:
+    """Open it and close it again. Raises `OSError`, whose `strerror` is the same for all ports of a bad address."""
+    family = socket.AF_INET6 if ":" in listener.host else socket.AF_INET
+    try:
+        socket.create_server((listener.host, listener.port), family=family).close()
+    except OSError as error:
+        reason = (error.strerror or str(error)).partition(" (while ")[0]  # what follows names the port
+        raise OSError(error.errno, reason) from None
 
 
 def reachable(host: str) -> str:

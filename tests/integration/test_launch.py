@@ -225,11 +225,18 @@ def test_a_machine_without_ipv6_is_one_sentence(monkeypatch: pytest.MonkeyPatch)
     def missing(*_: object) -> None:
         raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
 
-    monkeypatch.setattr("compose.checks.socket.socket", missing)
+    monkeypatch.setattr("shared.ports.socket.socket", missing)
     with pytest.raises(
         StartupError, match=r"^The address :: cannot be used: Address family not supported by protocol\.$"
     ):
         check_ports([Listener("page", "::", 8000, "server.http_port"), Listener("tcp", "::", 8766, "server.tcp_ports")])
+
+
+def test_a_host_that_has_no_address_is_one_sentence() -> None:
+    page = Listener("page", "host.invalid", 8000, "server.http_port")
+    tcp = Listener("tcp", "host.invalid", 8766, "server.tcp_ports")
+    with pytest.raises(StartupError, match=r"^The address host\.invalid cannot be used: [A-Z][^()\[\]\n]*\.$"):
+        check_ports([page, tcp])
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ from shared.bus.server_binary import server_binary
 from shared.config.sections import KEYLESS
 from shared.config.settings import Settings
 from shared.errors import StartupError
-from shared.ports import Listener, authority, clash, listeners, reachable
+from shared.ports import Listener, authority, clash, listeners, probe, reachable
 from shared.redis_address import Node, RedisAddress, shown_node
 from shared.webhooks.signing import Signer
 from voxtral_client import ClientError, TranscriptionClient
@@ -281,15 +281,13 @@ def check_readiness(settings: Settings) -> Check:
 
 def _check_port(listener: Listener, answers: Callable[[Listener], bool]) -> Check:
     name, port = f"Port of {listener.what}", listener.port
-    family = socket.AF_INET6 if ":" in listener.host else socket.AF_INET
     try:
-        socket.create_server((listener.host, port), family=family).close()
+        probe(listener)
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
-            reason = (error.strerror or str(error)).partition(" (while ")[0]
             host = "wyoming.host" if listener.what == "wyoming" else "server.host"
             setting = listener.setting if error.errno == errno.EACCES else host
-            return broken(name, f"{port} cannot be opened on {listener.host}: {reason}", f"Change {setting}.")
+            return broken(name, f"{port} cannot be opened on {listener.host}: {error.strerror}", f"Change {setting}.")
     else:
         return ok(name, f"{port} is free")
     if answers(listener):
