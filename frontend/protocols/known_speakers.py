@@ -53,16 +53,16 @@ class KnownSpeakers:
         if not isinstance(name, str) or not 0 < len(name.strip()) <= self.max_name_chars or not name.isprintable():
             raise WrongValueError(self.allowed, part="…")
         if (audio is None) == (embedding is None):
-            raise WrongValueError(self.allowed, part=name)
+            raise WrongValueError(self.allowed, part=_voice(name))
         if audio is not None:
             return KnownSpeaker(name.strip(), audio=self._decoded(name, audio))
         if not isinstance(embedding, str) or not voices.is_embedding(embedding):
-            raise WrongValueError("an embedding as the service has made it", part=name)
+            raise WrongValueError("an embedding as the service has made it", part=_voice(name))
         return KnownSpeaker(name.strip(), embedding)
 
     @staticmethod
     def _decoded(name: str, audio: Any) -> bytes:
-        wrong = WrongValueError(f"{_LENGTH} as {BASE64}", part=name)
+        wrong = WrongValueError(f"{_LENGTH} as {BASE64}", part=_voice(name))
         if not isinstance(audio, str | LongText):
             raise wrong
         try:
@@ -70,7 +70,7 @@ class KnownSpeakers:
         except InvalidAudioError:
             raise wrong from None
         if not 0 < len(content) <= voices.MAX_VOICE_FILE_BYTES:
-            raise WrongValueError(f"a recording of at most {voices.MAX_VOICE_FILE_BYTES >> 20} MB", part=name)
+            raise WrongValueError(f"a recording of at most {voices.MAX_VOICE_FILE_BYTES >> 20} MB", part=_voice(name))
         return content
 
     def from_text(self, text: str) -> tuple[KnownSpeaker, ...] | None:
@@ -87,3 +87,8 @@ class KnownSpeakers:
         }
         items = {"type": "object", "required": ["name"], "properties": fields}
         return {"type": "array", "maxItems": self.max_speakers, "items": items}
+
+
+def _voice(name: str) -> str:
+    """What errors show instead of audio or an embedding. The name alone would look like the wrong value."""
+    return f"the voice of {name}"

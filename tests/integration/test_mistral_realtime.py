@@ -126,7 +126,10 @@ async def test_flush_brings_the_text_and_the_session_goes_on(stack: Stack) -> No
 async def test_wrong_updates_are_told_and_survived(stack: Stack) -> None:
     async with await realtime(stack).connect("echo") as connection:
         await connection.update_session(diarize=True, speaker_references={"Ann": "no base64"})
-        assert "speaker_references is 'Ann'; allowed" in (await next_of(connection, "error"))["error"]["message"]
+        assert (
+            "speaker_references is 'the voice of Ann'; allowed"
+            in (await next_of(connection, "error"))["error"]["message"]
+        )
         await connection.update_session(AudioFormat(encoding="opus", sample_rate=16_000))
         assert "pcm_s16le" in (await next_of(connection, "error"))["error"]["message"]
         await connection.update_session(target_streaming_delay_ms=100)

@@ -59,7 +59,7 @@ def test_other_lists_are_rejected_without_repeating_a_voice(given: Any) -> None:
     ],
 )
 def test_error_of_a_speaker_says_what_is_wrong(given: dict[str, str], reason: str) -> None:
-    with pytest.raises(InvalidFieldError, match=rf"^known_speakers is 'Ann'; allowed: {reason}\.$"):
+    with pytest.raises(InvalidFieldError, match=rf"^known_speakers is 'the voice of Ann'; allowed: {reason}\.$"):
         OPTIONS["known_speakers"].parse([{"name": "Ann", **given}])
 
 

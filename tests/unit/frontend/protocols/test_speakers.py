@@ -115,7 +115,7 @@ def test_our_own_field_asks_for_speakers_in_every_format_of_openai() -> None:
                 ("known_speaker_references[]", part("data:audio/wav;base64,AAA")),
             ],
             "known_speaker_references",
-            "'agent'; allowed: a recording of 1 to 10 s as base64",
+            "'the voice of agent'; allowed: a recording of 1 to 10 s as base64",
         ),
         (
             [
@@ -150,7 +150,7 @@ def test_mistrals_form_asks_for_speakers_and_names_known_ones() -> None:
     for wrong, said in (
         ("[1]", "a JSON object"),
         ("{", "a JSON object"),
-        ('{"Ann": "AAA"}', "is 'Ann'; allowed: a recording of 1 to 10 s as base64"),
+        ('{"Ann": "AAA"}', "is 'the voice of Ann'; allowed: a recording of 1 to 10 s as base64"),
         ('{"": "AAAA"}', "is '…'; allowed: an object of at most 16 names of 1 to 100 characters, each with base64"),
     ):
         with pytest.raises(InvalidFieldError, match=said) as caught:

@@ -103,7 +103,10 @@ def test_updates_are_merged_and_null_takes_back(unset: str | None) -> None:
         ({"language": 0}, "'auto' to detect it"),
         ({"context_bias": "Voxtral"}, "a list of at most 200 strings"),
         ({"diarize": "yes"}, "true, false"),
-        ({"speaker_references": {"Ann": "AAA"}}, "speaker_references is 'Ann'; allowed: a recording of .* as base64"),
+        (
+            {"speaker_references": {"Ann": "AAA"}},
+            "speaker_references is 'the voice of Ann'; allowed: a recording of .* as base64",
+        ),
         ({"speaker_references": {"": "AAAA"}}, "speaker_references is .* an object of .* names .* with base64"),
         ({"speaker_references": ["Ann"]}, "names, each with a recording"),
         ({"turn_detection": True}, "an object with any of start_threshold"),

@@ -187,12 +187,12 @@ def test_translation_into_another_language_is_answered_by_a_warning() -> None:
         ({"enable_diarization": True, "known_speakers": "Ann"}, "known_speakers is '…'"),
         (
             {"enable_diarization": True, "known_speakers": [{"name": "Ann", "audio_base64": "AAA"}]},
-            "known_speakers is 'Ann'; allowed: a recording of 1 to 10 s as base64",
+            "known_speakers is 'the voice of Ann'; allowed: a recording of 1 to 10 s as base64",
         ),
         (
             {"enable_diarization": True, "known_speakers": [{"name": "Ann"}]},
-            "known_speakers is 'Ann'; allowed: a list of at most 16 objects, each with its own 'name' of 1 to 100 "
-            "characters and 'audio_base64' (base64 of a recording of 1 to 10 s).",
+            "known_speakers is 'the voice of Ann'; allowed: a list of at most 16 objects, each with its own 'name' of "
+            "1 to 100 characters and 'audio_base64' (base64 of a recording of 1 to 10 s).",
         ),
     ],
 )
