@@ -288,6 +288,18 @@ async def test_client_names_an_address_that_does_not_answer() -> None:
                 pass
 
 
+async def test_client_does_not_take_a_closed_connection_for_another_protocol() -> None:
+    async def close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(close, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with TranscriptionClient(f"ws://127.0.0.1:{port}") as client:
+            with pytest.raises(UnreachableError, match="it closed the connection or speaks another protocol; if the"):
+                await client.ping()
+
+
 async def test_client_says_when_another_service_answers(stack: Stack) -> None:
     async with TranscriptionClient(stack.health_url.replace("http", "ws")) as client:
         with pytest.raises(UnreachableError):

@@ -161,7 +161,10 @@ def reason_of(error: BaseException, timeout_s: float) -> str:
         case ssl.SSLError(reason="WRONG_VERSION_NUMBER" | "RECORD_LAYER_FAILURE"):
             reason = "the port does not use TLS; without TLS, the address begins with http:// or ws://"
         case InvalidMessage():
-            reason = "it speaks another protocol; if the port uses TLS, the address begins with https:// or wss://"
+            reason = (
+                "it closed the connection or speaks another protocol; "
+                "if the port uses TLS, the address begins with https:// or wss://"
+            )
         case OSError(strerror=str(why)) if not isinstance(error, ssl.SSLError):
             reason = why
     return reason
