@@ -6,6 +6,7 @@ interrupted by Ctrl-C, 141 the reader of the output is gone.
 
 import ssl
 from enum import IntEnum
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -19,6 +20,8 @@ START_HINT: Final = "Start one with `voxtral serve`, or give its address with --
 CA_HINT: Final = "--ca-file names certificates to trust."
 PORT_HINT: Final = "--url names the page of the service (port 8000) or its WebSocket port (8765)."
 KEY_NEEDED: Final = f"The service requires a key: set {KEY_VARIABLE}, or use --key."
+_WRONG_ADDRESS: Final = frozenset({200, 404, 405, 426})
+"""Statuses of a server, or of a port of this service, that opens no WebSocket at the address."""
 _OF_THE_INPUT: Final = frozenset({"audio_too_long", "invalid_audio", "message_too_large", "unsupported_audio"})
 """Codes of the server's errors that are about the recording itself."""
 
@@ -83,7 +86,15 @@ def _advice(error: "UnreachableError") -> str | None:
         return START_HINT
     if isinstance(error.cause, ssl.SSLCertVerificationError):
         return CA_HINT
-    return None if error.http_status is None else PORT_HINT
+    return PORT_HINT if _is_wrong_address(error) else None
+
+
+def _is_wrong_address(error: "UnreachableError") -> bool:
+    from websockets.exceptions import InvalidStatus  # noqa: PLC0415
+
+    if error.http_status == HTTPStatus.FORBIDDEN and isinstance(error.cause, InvalidStatus):
+        return not error.cause.response.body  # that of the health port; others give a reason
+    return error.http_status in _WRONG_ADDRESS
 
 
 def failure(error: Exception, *, has_key: bool) -> click.ClickException:

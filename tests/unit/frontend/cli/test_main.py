@@ -7,6 +7,9 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner
+from websockets.datastructures import Headers
+from websockets.exceptions import InvalidStatus
+from websockets.http11 import Response
 
 from frontend.access.key_list import parse_keys
 from frontend.access.tokens import digest
@@ -153,6 +156,25 @@ def test_hint_to_start_a_service_is_given_only_if_none_listens() -> None:
 
     assert "Start one with `voxtral serve`" in str(failure(refused, has_key=True))
     assert str(failure(unknown, has_key=True)) == str(unknown)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "is_wrong"),
+    [
+        (404, b"", True),
+        (426, b"Use wss://.", True),
+        (403, b"", True),
+        (403, b"Not from here.", False),
+        (503, b"", False),
+    ],
+)
+def test_hint_to_another_port_is_given_only_for_statuses_of_a_wrong_address(
+    status: int, body: bytes, is_wrong: bool
+) -> None:
+    cause = InvalidStatus(Response(status, "", Headers(), body))
+    error = UnreachableError("ws://host", str(cause), status, cause=cause)
+
+    assert ("--url names the page" in str(failure(error, has_key=True))) == is_wrong
 
 
 @pytest.mark.parametrize(
