@@ -253,7 +253,9 @@ class Gateway:
             await self._voices.store(session_id, voices)
             with self._traces.claim(session):
                 await self._start(session)
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, VoxtralError):
+                session.error_code = error.code
             session.detach()
             await self.on_cancelled(session)
             raise

@@ -44,7 +44,7 @@ class SessionTraces:
         try:
             yield
         except VoxtralError as error:
-            session.error_code = code = error.code
+            code = error.code
             raise
         finally:
             if self._traces is not None:

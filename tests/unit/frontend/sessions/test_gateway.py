@@ -148,7 +148,7 @@ async def test_a_live_session_is_refused_at_once_when_every_slot_is_taken() -> N
 async def test_the_span_of_a_session_has_the_code_of_its_error() -> None:
     exporter = InMemorySpanExporter()
     traces = Traces(exporter, process="web", sample_ratio=1.0)
-    bus = MemoryBus()
+    bus = MemoryBus(slots=5)
     gateway = bus.gateway(SETTINGS, SessionTraces(traces))
     failed, ended, other, done = [await gateway.open(SessionOptions()) for _ in range(4)]
     with capture_logs() as logs:
@@ -160,13 +160,22 @@ async def test_the_span_of_a_session_has_the_code_of_its_error() -> None:
     for session in (failed, ended, other, done):
         [_ async for _ in session.events()]
     later.detach()
+    bus.claims = False
+    with pytest.raises(ServerBusyError):
+        await gateway.open(SessionOptions())
     traces.close()
     codes = {
         span.attributes["voxtral.session_id"]: span.status.description
         for span in exporter.get_finished_spans()
         if span.name == ROOT
     }
-    assert codes == {failed.id: "model_unavailable", ended.id: "idle_timeout", other.id: None, done.id: None}
+    assert codes == {
+        failed.id: "model_unavailable",
+        ended.id: "idle_timeout",
+        other.id: None,
+        done.id: None,
+        bus.erased[-1]: "server_busy",
+    }
     assert [(log["event"], log["session_id"], log["code"]) for log in logs] == [
         ("session_failed", failed.id, "model_unavailable")
     ]
