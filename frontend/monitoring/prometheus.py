@@ -37,7 +37,7 @@ FRONTEND_GAUGES: dict[str, tuple[str, Callable[[FrontendReport], float]]] = {
     "sessions": ("Open sessions.", lambda frontend: frontend.sessions),
     "viewers": ("Connected caption viewers.", lambda frontend: frontend.viewers),
     "waiting": ("Recordings that wait for a slot.", lambda frontend: frontend.waiting),
-    "orphaned": ("Sessions that have lost their worker and have no other one.", lambda frontend: frontend.orphaned),
+    "orphaned": ("Sessions without a worker.", lambda frontend: frontend.orphaned),
     "resident_memory_bytes": (OLD + "see process_resident_memory_bytes.", lambda frontend: frontend.rss_bytes),
 }
 

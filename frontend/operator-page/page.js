@@ -94,7 +94,7 @@ function show(now) {
     ["Sessions", known(String(now.sessions_total))],
     ["Slots free", known(`${now.slots_free} of ${now.slots}`)],
     ["Wait for a slot", known(String(now.waiting))],
-    ["Worker lost", known(String(now.orphaned))],
+    ["Without a worker", known(String(now.orphaned))],
     ["Connections", known(String(now.connections))],
     ["Viewers", known(String(now.viewers))],
     ["Largest lag", known(duration(now.lag_ms))],

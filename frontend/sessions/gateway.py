@@ -122,7 +122,7 @@ class Gateway:
 
     @property
     def orphaned(self) -> int:
-        """Sessions whose worker is gone and that no other has taken over."""
+        """Sessions without a worker: it is gone, or none has claimed them."""
         return self._recovery.orphaned
 
     async def open(
