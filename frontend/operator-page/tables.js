@@ -106,12 +106,14 @@ export function sparkline(name, values) {
   svg.setAttribute("viewBox", "0 0 100 30");
   svg.setAttribute("preserveAspectRatio", "none");
   svg.setAttribute("role", "img");
-  const most = Math.max(...values.map((value) => value ?? 0), 1);
+  const known = values.filter((value) => value !== null);
+  const most = known.length ? Math.max(...known) : null;
   svg.setAttribute("aria-label", `${name}: ${last} now, ${duration(most)} at most`);
   const path = svg.appendChild(document.createElementNS("http://www.w3.org/2000/svg", "path"));
+  const top = Math.max(most ?? 0, 1);
   const step = values.length > 1 ? 100 / (values.length - 1) : 100;
   const parts = values.map((value, at) => {
-    const point = `${at * step} ${29 - (22 * (value ?? 0)) / most}`;
+    const point = `${at * step} ${29 - (22 * (value ?? 0)) / top}`;
     return value === null ? "" : (values[at - 1] ?? null) === null ? `M${point}h0` : `L${point}`;
   });
   path.setAttribute("d", parts.join(""));

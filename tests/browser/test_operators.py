@@ -52,6 +52,8 @@ async def test_nothing_is_said_of_sessions_while_redis_does_not_answer(
         values = ["–"] * (await figures.count() - 1)
         await expect(figures).to_have_text([*values, "no answer"])
         await expect(page.locator("#sparklines strong")).to_have_text(["–"] * 3)
+        lines = page.locator("#sparklines").get_by_role("img", name=re.compile("– now, – at most$"))
+        await expect(lines).to_have_count(3)
     finally:
         service.stop_all()
 
