@@ -1,7 +1,7 @@
 """What all responses of the HTTP APIs have in common: errors in the client's dialect, a request id, and reading the
 rest of a rejected upload.
 
-Knows no routes. Outside `/v1` it answers only requests to unknown addresses.
+Knows no routes. Outside `/v1` and `/v2` it answers only requests to unknown addresses, and rejected WebSockets.
 """
 
 import asyncio
@@ -42,7 +42,8 @@ log = structlog.get_logger(__name__)
 
 
 def install(app: FastAPI, count_error: Callable[[str], None]) -> None:
-    """Answer errors under `/v1` and `/v2` in the shapes of the APIs. `count_error` receives the code of each."""
+    """Answer errors under `/v1` and `/v2` in the shapes of the APIs, and rejected WebSockets anywhere. `count_error`
+    receives the code of each."""
     app.add_middleware(ApiAnswers, count_error=count_error)
     app.add_exception_handler(HTTPException, _router_refusal)
     app.add_exception_handler(RequestValidationError, _as_field_error)
