@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -118,7 +119,7 @@ def test_variables_are_settings(services: dict[str, Any], monkeypatch: pytest.Mo
 
 def test_any_setting_can_be_in_the_file_of_variables(tmp_path: Path) -> None:
     shutil.copy(FOLDER / "docker-compose.yml", tmp_path)
-    lines = ('VOXTRAL_SERVER__HOSTS=["voice.example"]', "VOXTRAL_MODEL__NAME=whisper-small", "HF_TOKEN=hf_")
+    lines = ('VOXTRAL_SERVER__HOSTS=["voice.example", "health"]', "VOXTRAL_MODEL__NAME=whisper-small", "HF_TOKEN=hf_")
     (tmp_path / ".env").write_text("\n".join((*lines, "PUBLISH_ON=0.0.0.0")))
     services = resolved(folder=tmp_path)
     for name in OURS:
@@ -131,6 +132,8 @@ def test_any_setting_can_be_in_the_file_of_variables(tmp_path: Path) -> None:
 def test_prometheus_may_ask_the_health_process_by_its_name(services: dict[str, Any]) -> None:
     names = json.loads(services["health"]["environment"]["VOXTRAL_SERVER__HOSTS"])
     Hosts(Settings(server=ServerSettings(host="0.0.0.0", hosts=names))).check(["health:8005", "localhost:8005"])
+    documented = re.findall(r"^VOXTRAL_SERVER__HOSTS=(.*)$", (PROJECT / "docs" / "deployment.md").read_text(), re.M)
+    assert ["health" in json.loads(names) for names in documented] == [True]
 
 
 def test_keys_are_a_secret_of_the_processes_that_read_them(tmp_path: Path) -> None:
