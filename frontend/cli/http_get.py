@@ -43,7 +43,8 @@ def request_of(url: str, **headers: str) -> urllib.request.Request:
     credentials, at, host = parts.netloc.rpartition("@")
     request = urllib.request.Request(urlunsplit(parts._replace(netloc=host)), headers=headers)  # noqa: S310 -- callers check it
     if at:
-        encoded = base64.b64encode(unquote(credentials).encode()).decode()
+        user, _, password = credentials.partition(":")
+        encoded = base64.b64encode(unquote(f"{user}:{password}").encode()).decode()
         request.add_unredirected_header("Authorization", f"Basic {encoded}")
     return request
 

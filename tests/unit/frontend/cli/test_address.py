@@ -1,5 +1,6 @@
 """Addresses of the service: from the settings, or as the user names them."""
 
+from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import click
 import pytest
 
 from frontend.cli.address import base_url, own_health_url, websocket_url
+from frontend.cli.http_get import request_of
 from shared.config.settings import CONFIG_PATH_VARIABLE, load_settings
 
 
@@ -42,3 +44,13 @@ def test_addresses_that_are_named_need_no_settings(config: Path) -> None:
 def test_other_texts_are_refused_with_what_is_allowed(url: str) -> None:
     with pytest.raises(click.BadParameter, match="allowed: http://host:port"):
         websocket_url(url)
+
+
+@pytest.mark.parametrize(
+    ("user", "credentials"), [("anna", b"anna:"), ("anna:", b"anna:"), ("anna:s%40:t", b"anna:s@:t"), ("", b":")]
+)
+def test_user_of_an_address_is_sent_with_a_colon_even_without_a_password(user: str, credentials: bytes) -> None:
+    request = request_of(f"http://{user}@voice.example/status")
+
+    assert request.full_url == "http://voice.example/status"
+    assert b64decode(str(request.get_header("Authorization")).removeprefix("Basic ")) == credentials
