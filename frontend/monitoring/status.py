@@ -146,7 +146,6 @@ def summary(snapshot: Snapshot, settings: Settings) -> dict[str, Any]:
         "version": VERSION,
         "slots": snapshot.slots,
         "slots_free": snapshot.slots_free,
-        "sessions": sum(worker.sessions for worker in workers),
         "waiting": sum(frontend.waiting for frontend in frontends),
         "orphaned": sum(frontend.orphaned for frontend in frontends),
         "connections": sum(frontend.connections for frontend in frontends),
@@ -166,6 +165,7 @@ def full_status(snapshot: Snapshot, settings: Settings) -> dict[str, Any]:
     """The response of `/status`."""
     return {
         **summary(snapshot, settings),
+        "sessions": sum(worker.sessions for worker in snapshot.workers),
         "protocol": OWN.number,
         "redis": {
             "address": settings.redis_address,
