@@ -3,12 +3,10 @@
 import asyncio
 import json
 import ssl
-from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
 import click
-from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -72,8 +70,10 @@ def _show(answer: dict[str, Any], *, as_json: bool) -> bool:
     """Print the full status; False if no session would be accepted now."""
     if as_json:
         click.echo(json.dumps(answer, ensure_ascii=False))
+    elif answer["redis"]["answer_ms"] is None:
+        output().print(_outage(answer))
     else:
-        output().print(_summary(answer), *_processes(answer))
+        output().print(_summary(answer), "", _processes(answer))
     return bool(answer["status"] == "ready")
 
 
@@ -94,15 +94,25 @@ def _described(model: dict[str, Any]) -> str:
     return f"{model['model']}: {', '.join(model['modes'])} ({model['slots_free']} of {model['slots']} slots free)"
 
 
-def _summary(answer: dict[str, Any]) -> Group:
-    """Two columns, the most important rows first."""
+def _head(answer: dict[str, Any]) -> Table:
+    """The first rows of the full report, in two columns."""
     table = Table.grid(padding=(0, 2))
     table.add_row("Service", _readiness(None if answer["status"] == "ready" else answer["reason"]))
     table.add_row("Version", answer["version"])
-    if answer["redis"]["answer_ms"] is None:
-        _add_redis(table, answer["redis"])
-        table.add_row("Sessions, errors", "unknown while Redis does not answer")
-        return Group(table, "")
+    return table
+
+
+def _outage(answer: dict[str, Any]) -> Table:
+    """What is known while Redis does not answer."""
+    table = _head(answer)
+    _add_redis(table, answer["redis"])
+    table.add_row("Sessions, errors", "unknown while Redis does not answer")
+    return table
+
+
+def _summary(answer: dict[str, Any]) -> Table:
+    """The most important rows first."""
+    table = _head(answer)
     models = answer["models"]
     table.add_row("Model", f"{_joined([model['model'] for model in models])} on {_joined(answer['devices'])}")
     if len(models) > 1:  # otherwise the rows below say it
@@ -122,7 +132,7 @@ def _summary(answer: dict[str, Any]) -> Group:
         table.add_row(f"Latency, {stage}", latency_text(percentiles))
     errors = answer["errors"]["by_code"]
     table.add_row("Errors", ", ".join(f"{code} {count}" for code, count in errors.items()) or "none")
-    return Group(table, "")
+    return table
 
 
 def latency_text(percentiles: dict[str, float]) -> str:
@@ -139,10 +149,8 @@ def _add_redis(table: Table, redis: dict[str, Any]) -> None:
         table.add_row("", "Sentinel: " + (redis["trouble"] or f"the primary is {redis['primary']}"))
 
 
-def _processes(answer: dict[str, Any]) -> Iterator[Table]:
-    """A row for each worker and frontend; nothing while Redis does not answer."""
-    if answer["redis"]["answer_ms"] is None:
-        return
+def _processes(answer: dict[str, Any]) -> Table:
+    """A row for each worker and frontend."""
     table = Table(
         "Process", "Version", "Sessions", "Memory", "Load", box=None, header_style="bold", padding=(0, 2, 0, 0)
     )
@@ -159,7 +167,7 @@ def _processes(answer: dict[str, Any]) -> Iterator[Table]:
         load = f"{frontend['connections']} connections, event loop delay {delay_ms:.0f} ms"
         name = f"{frontend['kind']} {frontend['id']}"
         table.add_row(name, frontend["version"], str(frontend["sessions"]), _memory(frontend), load)
-    yield table
+    return table
 
 
 def _readiness(obstacle: str | None) -> Text:
