@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from shared.errors import StartupError
-from shared.ports import Listener, clash, probe
+from shared.ports import Listener, clash, listening
 
 FREE_DISK_BYTES = 1_000_000_000
 """Enough for the joined model, the append-only file and the logs."""
@@ -34,7 +34,7 @@ def check_disk(directory: Path, needed_bytes: int = FREE_DISK_BYTES) -> None:
 def _fault(listener: Listener) -> str | None:
     """Why this cannot be opened, in a sentence that is the same for all ports of a bad address; None if it can."""
     try:
-        probe(listener)
+        listening(listener.host, listener.port).close()
     except OSError as error:
         return _sentence(listener, error)
     return None

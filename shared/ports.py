@@ -47,11 +47,11 @@ def clash(wanted: list[Listener]) -> str | None:
     return None
 
 
-def probe(listener: Listener) -> None:
-    """Open it and close it again. Raises `OSError`, whose `strerror` is the same for all ports of a bad address."""
-    family = socket.AF_INET6 if ":" in listener.host else socket.AF_INET
+def listening(host: str, port: int, backlog: int | None = None) -> socket.socket:
+    """A listening socket. Raises `OSError`, whose `strerror` is the same for all ports of a bad address."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        socket.create_server((listener.host, listener.port), family=family).close()
+        return socket.create_server((host, port), family=family, backlog=backlog)
     except OSError as error:
         reason = (error.strerror or str(error)).partition(" (while ")[0]  # what follows names the port
         raise OSError(error.errno, reason) from None

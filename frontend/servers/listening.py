@@ -6,6 +6,7 @@ import socket
 from typing import Final
 
 from shared.errors import StartupError
+from shared.ports import listening
 from shared.sockets import notice_dead_peer
 
 BACKLOG: Final = 1024
@@ -20,12 +21,10 @@ def listen(host: str, port: int, port_setting: str) -> socket.socket:
 
     Raises `StartupError` that names the port and the setting if it cannot be bound.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+        listener = listening(host, port, BACKLOG)
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise StartupError(f"Port {port} on {host} ({port_setting}) cannot be used: {reason}.") from None
+        raise StartupError(f"Port {port} on {host} ({port_setting}) cannot be used: {error.strerror}.") from None
     listener.setblocking(False)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
     notice_dead_peer(listener, DEAD_PEER_S)

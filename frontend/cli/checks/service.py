@@ -32,7 +32,7 @@ from shared.bus.server_binary import server_binary
 from shared.config.sections import KEYLESS
 from shared.config.settings import Settings
 from shared.errors import StartupError
-from shared.ports import Listener, authority, clash, listeners, probe, reachable
+from shared.ports import Listener, authority, clash, listeners, listening, reachable
 from shared.redis_address import Node, RedisAddress, shown_node
 from shared.webhooks.signing import Signer
 from voxtral_client import ClientError, TranscriptionClient
@@ -282,7 +282,7 @@ def check_readiness(settings: Settings) -> Check:
 def _check_port(listener: Listener, answers: Callable[[Listener], bool]) -> Check:
     name, port = f"Port of {listener.what}", listener.port
     try:
-        probe(listener)
+        listening(listener.host, port).close()
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             host = "wyoming.host" if listener.what == "wyoming" else "server.host"
