@@ -187,7 +187,7 @@ function ended(finished, trouble) {
   again = () => {
     former?.();
     if (repeat) void released.finally(repeat);
-    else record();
+    else if (finished.saved.kind === "recording") record();
   };
   report(finished, trouble.message, trouble.retry_after_s);
 }

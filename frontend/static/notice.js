@@ -12,6 +12,8 @@ export class Notice {
     this.text = /** @type {HTMLElement} */ (root.querySelector("[role=alert]"));
     this.retry = /** @type {HTMLElement} */ (root.querySelector("#retry"));
     this.timer = 0;
+    /** What is shown, a line each. @type {string[]} */
+    this.messages = [];
     this.retry.addEventListener("click", onRetry);
     root.querySelector("#dismiss")?.addEventListener("click", () => this.hide());
   }
@@ -21,36 +23,48 @@ export class Notice {
    * @param {number} [retryAfter] seconds after which a retry may succeed
    */
   show(message, retryAfter) {
-    this.root.hidden = false;
-    this.text.textContent = message;
-    this.retry.hidden = retryAfter === undefined;
-    this.countDown(Math.ceil(retryAfter ?? 0));
+    this.offerRetry(retryAfter);
+    this.list([message]);
   }
 
   /**
-   * Adds a message to those that are shown.
+   * Adds a message to those that are shown. A retry that one of them offers stays.
    *
    * @param {string} message
    * @param {number} [retryAfter] seconds after which a retry may succeed
    */
   add(message, retryAfter) {
-    const shown = this.root.hidden ? [] : (this.text.textContent ?? "").split("\n");
-    this.show([...shown.filter((one) => one !== message), message].join("\n"), retryAfter);
+    if (retryAfter !== undefined || !this.offersRetry) this.offerRetry(retryAfter);
+    this.list([...this.messages.filter((one) => one !== message), message]);
   }
 
   get offersRetry() {
     return !this.root.hidden && !this.retry.hidden;
   }
 
-  /** Hides a message, unless another one has taken its place. @param {string} message */
+  /** Removes a message, if it is still shown. @param {string} message */
   withdraw(message) {
-    if (this.text.textContent === message) this.hide();
+    const left = this.messages.filter((one) => one !== message);
+    if (left.length === 0) this.hide();
+    else if (left.length < this.messages.length) this.list(left);
   }
 
   hide() {
     if (this.root.contains(document.activeElement)) this.next.focus();
-    this.root.hidden = true;
-    this.text.textContent = "";
+    this.list([]);
+  }
+
+  /** @param {string[]} messages */
+  list(messages) {
+    this.messages = messages;
+    this.root.hidden = messages.length === 0;
+    this.text.textContent = messages.join("\n");
+  }
+
+  /** @param {number} [after] seconds after which a retry may succeed; without it, none is offered */
+  offerRetry(after) {
+    this.retry.hidden = after === undefined;
+    this.countDown(Math.ceil(after ?? 0));
   }
 
   /** @param {number} seconds that the server asks to wait; the user may retry sooner */

@@ -4,10 +4,11 @@ from pathlib import Path
 
 from playwright.async_api import Page, expect
 
-from tests.browser.conftest import OpenPage
+from tests.browser.conftest import OpenPage, write_wav
 from tests.browser.files import add_file, decode_without_end, until_stored
 from tests.browser.slots import all_taken
 from tests.limits import limit_s
+from tests.speech import silence
 from tests.stack import Stack
 
 
@@ -67,3 +68,21 @@ async def test_failed_file_is_repeated_although_the_browser_stores_nothing(
         await add_file(page, tmp_path, "one.wav", 1)
         await expect(page.get_by_role("button", name="Try again")).to_be_visible()
     await repeated(page, "1 seconds")
+
+
+async def test_rejected_file_leaves_the_repetition_of_another_one(
+    stack: Stack, open_page: OpenPage, tmp_path: Path
+) -> None:
+    page = await open_page(stack.web_url)
+    await expect(page.locator("#link-state")).to_have_text("Connected")
+    write_wav(tmp_path / "one.wav", silence(1), 16_000)
+    (tmp_path / "notes.txt").write_bytes(b"Notes. " * 5000)
+    again, notice = page.get_by_role("button", name="Try again"), page.get_by_role("alert")
+    async with all_taken(stack):
+        await page.locator("#file").set_input_files([tmp_path / "one.wav", tmp_path / "notes.txt"])
+        await expect(notice).to_contain_text("one.wav: ")
+        await expect(notice).to_contain_text("notes.txt: ")
+        await expect(again).to_be_visible()
+        await expect(page.locator("#documents button")).to_have_count(1)
+    await repeated(page, "1 seconds")
+    await expect(page.locator("#documents button")).to_have_count(1)
