@@ -161,8 +161,9 @@ export class Jobs {
         this.handlers.onEvent(document, event);
       },
       onEnd: (trouble) => {
+        if (this.job instanceof FileTranscription) this.ended += 1;
+        if (this.queue.length === 0) this.ended = 0;
         this.job = null;
-        this.ended = this.queue.length > 0 ? this.ended + 1 : 0;
         this.keeper.touch(document);
         this.setPhase("idle");
         this.handlers.onEnd(document, trouble);

@@ -5,9 +5,17 @@ import { after, test } from "node:test";
 
 import { Server, until } from "./server.mjs";
 
+Object.assign(globalThis, {
+  addEventListener() {},
+  document: { addEventListener() {} },
+  BroadcastChannel: class {},
+});
+
 const page = (name) => import(`${process.env.STATIC}/${name}`);
 const { FileTranscription } = await page("file-transcription.js");
 const { AudioLog } = await page("audio-log.js");
+const { Jobs } = await page("jobs.js");
+const { Keeper } = await page("keeper.js");
 const { LiveRecording } = await page("live-recording.js");
 const { TranscriptDocument } = await page("transcript-document.js");
 const { Connection } = await page("lib/connection.js");
@@ -102,4 +110,20 @@ test("no answer is due while the connection is lost, also if the recording is st
   t.mock.timers.tick(job.silenceLimitMs);
   assert.ok(!job.isOver, "the session waits for a connection");
   job.end();
+});
+
+test("a file that waits for the end of a recording is the first of the files", async () => {
+  const { connection } = connect(new Server());
+  await connection.whenOpen();
+  const handlers = { onPhase() {}, onEvent() {}, onEnd() {}, onReconnecting() {}, onLevel() {}, onProgress() {} };
+  const jobs = new Jobs({ connection, keeper: new Keeper(null, () => {}), limits: () => LIMITS }, handlers);
+  jobs.record(newDocument("recording"), {});
+  jobs.transcribe(newDocument("file"), {}, new Blob(["Notes"]));
+  jobs.transcribe(newDocument("file"), {}, new Blob(["Notes"]));
+  jobs.cancel();
+  assert.deepEqual(jobs.progress, { place: 1, total: 2 });
+  jobs.cancel();
+  assert.deepEqual(jobs.progress, { place: 2, total: 2 });
+  jobs.cancel();
+  assert.deepEqual(jobs.progress, { place: 1, total: 1 });
 });
