@@ -229,6 +229,11 @@ export class TranscriptDocument {
     // Words that are deleted and typed again within a step keep their times.
     const before = this.done.at(-1);
     const former = before && "segments" in before ? before.segments.find((one) => one.id === id) : undefined;
+    if (former?.text === written) {
+      Object.assign(this.saved, this.done.pop()); // it is as before: there is nothing to undo
+      this.step = null;
+      return;
+    }
     this.saved.segments = this.segments
       .map((one) => (one === segment ? edited(former ?? one, written) : one))
       .filter((one) => one.text);

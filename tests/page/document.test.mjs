@@ -128,6 +128,20 @@ test("what is typed at one place is undone at once, and words that are typed aga
   assert.equal(document.undo(), false);
 });
 
+test("a text that is typed again as it was leaves nothing to undo", () => {
+  const document = documentWith(final(0, "One.", 0, 1, { words: words("One.") }));
+  const [before] = document.segments;
+  const step = {};
+  document.edit("1.0", "One. Two.", step);
+  document.edit("1.0", "One.", step);
+  assert.equal(document.segments[0], before);
+  assert.equal(document.undo(), false);
+  document.edit("1.0", "Three.", step);
+  document.undo();
+  assert.equal(document.text, "One.");
+  assert.equal(document.undo(), false);
+});
+
 test("names of speakers are undone in their turn, and leave the text as it is", () => {
   const document = documentWith(final(0, "One.", 0, 1, { speaker: "A" }));
   document.edit("1.0", "Won.");
