@@ -57,7 +57,7 @@ const settings = new Settings();
 const options = new OptionsForm(/** @type {HTMLFormElement} */ (element("options")), settings);
 const notice = new Notice(element("notice"), recordButton, () => again());
 const storage = await Storage.open().catch(() => null);
-if (storage) storage.onDeleted = ({ name }) => notice.add(wording.audioDeleted(name));
+if (storage) storage.onDeleted = audioDeleted;
 const keeper = new Keeper(storage, () => notice.show(wording.NOT_STORED));
 const keyForm = new KeyForm(/** @type {HTMLFormElement} */ (element("key-form")), () => void connection.connect());
 const connection = new Connection(
@@ -177,8 +177,9 @@ function ended(finished, trouble) {
     showLink(linkState);
   }
   const isLeft = finished.isUnused && (finished.saved.kind === "recording" || isRejection(trouble));
-  const released = isLeft ? workspace.remove(finished) : workspace.release(finished);
-  if (!isLeft) void released.then(() => storage?.makeRoom(finished.saved.id));
+  const left = isLeft ? workspace.remove(finished) : workspace.release(finished);
+  const released = left.catch(() => {}); // storage that fails does not keep it from being repeated
+  if (!isLeft) void released.then(() => makeRoom(finished.saved.id));
   if (workspace.open === finished) workspace.draw();
   const repeat = isLeft && finished.saved.kind === "file" ? undefined : repeats.get(finished);
   repeats.delete(finished);
@@ -186,10 +187,21 @@ function ended(finished, trouble) {
   const former = finished.saved.kind === "file" && notice.offersRetry ? again : null;
   again = () => {
     former?.();
-    if (repeat) void released.finally(repeat);
+    if (repeat) void released.then(repeat);
     else if (finished.saved.kind === "recording") record();
   };
   report(finished, trouble.message, trouble.retry_after_s);
+}
+
+/** @param {string} [exceptId] a document that has just got audio */
+function makeRoom(exceptId) {
+  storage?.makeRoom(exceptId).catch(() => {}); // it is made with the next audio
+}
+
+/** @param {import("./transcript-document.js").Saved} saved */
+function audioDeleted({ name }) {
+  notice.add(wording.audioDeleted(name));
+  void workspace.refresh();
 }
 
 function beginJob() {
@@ -342,7 +354,7 @@ bound.addEventListener("change", () => setBound(Number(bound.value)));
 function setBound(megabytes) {
   settings.save({ boundMegabytes: megabytes });
   if (storage) storage.boundBytes = megabytes * 1e6;
-  void storage?.makeRoom().then(() => workspace.refresh());
+  makeRoom();
 }
 
 install(

@@ -29,6 +29,8 @@ export class Storage {
     this.boundBytes = DEFAULT_BOUND_BYTES;
     /** The audio of this document was deleted to make room. @type {(saved: Saved) => void} */
     this.onDeleted = () => {};
+    /** Resolves when room is made for everything so far. @type {Promise<void>} */
+    this.roomMade = Promise.resolve();
   }
 
   /**
@@ -133,7 +135,14 @@ export class Storage {
    *
    * @param {string} [exceptId] a document that has just got audio
    */
-  async makeRoom(exceptId) {
+  makeRoom(exceptId) {
+    const made = this.roomMade.then(() => this.deleteOldest(exceptId)); // two at a time would delete more than is needed
+    this.roomMade = made.catch(() => {});
+    return made;
+  }
+
+  /** @param {string} [exceptId] */
+  async deleteOldest(exceptId) {
     let used = await this.usedBytes();
     if (used <= this.boundBytes) return;
     const inUse = await heldIds();

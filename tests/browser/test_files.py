@@ -82,6 +82,19 @@ async def test_files_that_wait_are_seen_deleted_and_cancelled(
     await expect(listed(page).filter(has_text="Not finished")).to_have_count(3)
 
 
+async def test_size_of_the_stored_audio_is_shown_when_some_was_deleted(
+    stack: Stack, open_page: OpenPage, tmp_path: Path
+) -> None:
+    page = await open_page(stack.web_url)
+    await page.evaluate("""localStorage.setItem("voxtral-settings", '{"boundMegabytes": 1}')""")
+    await page.reload()
+    await add_file(page, tmp_path, "one.wav", 25)
+    await expect(page.get_by_role("group", name="Player")).to_be_visible()
+    await add_file(page, tmp_path, "two.wav", 25)
+    await expect(page.get_by_role("alert")).to_contain_text("The audio of “one.wav” was deleted")
+    await expect(page.locator("#used")).to_have_text("1 MB")
+
+
 async def test_key_of_recording_does_not_cancel_a_file(stack: Stack, open_page: OpenPage, tmp_path: Path) -> None:
     page = await connected(await open_page(stack.web_url))
     await decode_without_end(page)

@@ -32,7 +32,9 @@ def run_by_node(file: str, folder: Path, **variables: str) -> None:
 
 
 @needs_node
-@pytest.mark.parametrize("name", ["client", "document", "downmix", "jobs", "keeper", "level-hints", "notice", "qr-code"])
+@pytest.mark.parametrize(
+    "name", ["client", "document", "downmix", "jobs", "keeper", "level-hints", "notice", "qr-code", "storage"]
+)
 def test_modules_of_the_page(tmp_path: Path, name: str) -> None:
     run_by_node(f"tests/page/{name}.test.mjs", tmp_path)
 
