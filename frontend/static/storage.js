@@ -29,6 +29,8 @@ export class Storage {
     this.boundBytes = DEFAULT_BOUND_BYTES;
     /** The audio of this document was deleted to make room. @type {(saved: Saved) => void} */
     this.onDeleted = () => {};
+    /** Documents whose audio takes up no room yet. @type {Set<string>} */
+    this.unchecked = new Set();
     /** Resolves when room is made for everything so far. @type {Promise<void>} */
     this.roomMade = Promise.resolve();
   }
@@ -94,12 +96,13 @@ export class Storage {
   }
 
   /**
-   * Stores a piece without making room: `makeRoom` follows when it is known to be audio.
+   * Stores a piece without making room: `makeRoom` follows when it is known to be audio. Until then it takes up no room.
    *
    * @param {AudioPiece} piece
    * @param {{bytes: number, sampleRate: number}} total
    */
   async put(piece, { bytes, sampleRate }) {
+    this.unchecked.add(piece.id);
     const transaction = this.database.transaction(["audio", "facts"], "readwrite");
     transaction.objectStore("audio").put(piece);
     transaction.objectStore("facts").put({ id: piece.id, bytes, sampleRate });
@@ -123,11 +126,14 @@ export class Storage {
     return (await answer(this.store("audio", "readonly").get([id, index])))?.blob;
   }
 
-  /** @returns {Promise<number>} */
-  async usedBytes() {
+  /**
+   * @param {Set<string>} [except] documents that do not count
+   * @returns {Promise<number>}
+   */
+  async usedBytes(except = new Set()) {
     /** @type {AudioFacts[]} */
     const all = await answer(this.store("facts", "readonly").getAll());
-    return all.reduce((sum, { bytes }) => sum + bytes, 0);
+    return all.reduce((sum, { id, bytes }) => sum + (except.has(id) ? 0 : bytes), 0);
   }
 
   /**
@@ -143,12 +149,13 @@ export class Storage {
 
   /** @param {string} [exceptId] */
   async deleteOldest(exceptId) {
-    let used = await this.usedBytes();
+    if (exceptId) this.unchecked.delete(exceptId);
+    let used = await this.usedBytes(this.unchecked);
     if (used <= this.boundBytes) return;
     const inUse = await heldIds();
     for (const saved of (await this.documents()).reverse()) {
       const { id } = saved;
-      const facts = id === exceptId || inUse.has(id) ? undefined : await this.facts(id);
+      const facts = id === exceptId || inUse.has(id) || this.unchecked.has(id) ? undefined : await this.facts(id);
       if (!facts) continue;
       const transaction = this.database.transaction(["audio", "facts"], "readwrite");
       forget(transaction, id);

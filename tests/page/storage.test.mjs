@@ -28,18 +28,36 @@ function newStorage() {
 
 test("no more audio is deleted than is needed, although room is made for several documents at a time", async () => {
   const { storage, deleted, put } = newStorage();
-  for (const id of ["one", "two", "three"]) await put(id);
+  await put("one");
+  await storage.makeRoom("one");
+  for (const id of ["two", "three"]) await put(id);
   await Promise.all([storage.makeRoom("two"), storage.makeRoom("three")]);
+  assert.deepEqual(deleted, ["one"]);
+});
+
+test("nothing is deleted for a file that is not known to be audio", async () => {
+  const { storage, deleted, put } = newStorage();
+  await put("one");
+  await storage.makeRoom("one");
+  await put("good");
+  await put("unknown");
+  await storage.makeRoom("good");
+  assert.deepEqual(deleted, []);
+  await storage.makeRoom("unknown");
   assert.deepEqual(deleted, ["one"]);
 });
 
 test("room is made although it failed before", async () => {
   const { storage, deleted, put } = newStorage();
-  for (const id of ["one", "two", "three"]) await put(id);
+  for (const id of ["one", "two"]) {
+    await put(id);
+    await storage.makeRoom(id);
+  }
+  await put("three");
   const { database } = storage;
   storage.database = null;
-  await assert.rejects(storage.makeRoom());
+  await assert.rejects(storage.makeRoom("three"));
   storage.database = database;
-  await storage.makeRoom();
+  await storage.makeRoom("three");
   assert.deepEqual(deleted, ["one"]);
 });
