@@ -108,8 +108,9 @@ export class Workspace {
 
   /** @param {TranscriptDocument | null} chosen */
   async show(chosen) {
-    if (this.open?.saved.id !== chosen?.saved.id) this.view.endTyping();
-    this.open = chosen; // if another tab has changed it, what the user is typing is added to that
+    // What the user is typing belongs to the former document. If another tab has changed that one, it is added to the change.
+    if (this.open?.saved.id !== chosen?.saved.id) this.view.setEditing(false);
+    this.open = chosen;
     if (chosen) this.known.set(chosen.saved.id, chosen);
     this.lacksAudio = false;
     this.view.setEditing(false);

@@ -47,6 +47,24 @@ async def test_what_was_typed_at_one_place_is_undone_at_once(stack: Stack, open_
     await expect(page.locator("#undo")).to_be_disabled()
 
 
+async def test_text_is_not_typed_into_another_document(stack: Stack, open_page: OpenPage, tmp_path: Path) -> None:
+    page = await connected(await open_page(stack.web_url))
+    for seconds in (1, 2):
+        await add_file(page, tmp_path, f"{seconds}.wav", seconds)
+        await expect(page.get_by_role("log")).to_contain_text(f"{seconds} seconds")
+        await expect(page.get_by_role("button", name="Edit")).to_be_enabled()
+    await page.get_by_role("button", name="Edit").click()
+    await page.get_by_role("log").get_by_role("textbox").press("End")
+    await page.keyboard.type(" Zebra")
+    await page.evaluate("[...document.querySelectorAll('#documents button')].at(-1).click()")  # the focus stays
+    await expect(page.get_by_label("Name")).to_have_value("1.wav")
+    await expect(page.get_by_role("log")).to_contain_text("1 seconds")
+    await expect(page.get_by_role("log")).not_to_contain_text("Zebra")
+    await expect(page.locator("#undo")).to_be_disabled()
+    await listed(page).filter(has_text="2.wav").get_by_role("button").click()
+    await expect(page.get_by_role("log")).to_contain_text("Zebra")
+
+
 async def test_find_goes_from_place_to_place_and_replaces_only_if_asked(
     stack: Stack, open_page: OpenPage, tmp_path: Path
 ) -> None:
