@@ -167,9 +167,18 @@ export class Workspace {
 
   /** @returns {Promise<Saved[]>} the newest first */
   async all() {
-    this.stored ??= this.keeper.readAll().then((read) => new Map(read.map((saved) => [saved.id, saved])));
+    this.stored ??= this.readAll();
     const all = new Map([...(await this.stored), ...[...this.known].map(([id, { saved }]) => /** @type {const} */ ([id, saved]))]);
     return [...all.values()].filter(({ isDeleted }) => !isDeleted).sort((a, b) => b.createdMs - a.createdMs);
+  }
+
+  async readAll() {
+    try {
+      return new Map((await this.keeper.readAll()).map((saved) => [saved.id, saved]));
+    } catch (error) {
+      this.stored = null; // the next call tries it again
+      throw error;
+    }
   }
 
   /**

@@ -249,6 +249,25 @@ async def test_options_are_those_of_the_mode_of_a_continued_recording(stack: Sta
     assert continued == {"mode": "transcribe", "language": None, "prompt": None, "diarize": True}
 
 
+async def test_documents_are_read_again_after_a_failure(stack: Stack, open_page: OpenPage) -> None:
+    page = await connected(await open_page(stack.web_url))
+    outcome = await page.evaluate(
+        """async () => {
+            const [{ Keeper }, { Settings }, { Storage }, { Workspace }] = await Promise.all(
+                ["keeper", "settings", "storage", "workspace"].map((name) => import(`./${name}.js`)),
+            );
+            const keeper = new Keeper(await Storage.open(), () => {});
+            const workspace = new Workspace(keeper, new Settings(), { queue: [] }, () => {});
+            const { getAll } = IDBObjectStore.prototype;
+            IDBObjectStore.prototype.getAll = () => { throw new Error("damaged"); };
+            const trouble = await workspace.all().catch(({ message }) => message);
+            IDBObjectStore.prototype.getAll = getAll;
+            return [trouble, await workspace.all()];
+        }"""
+    )
+    assert outcome == ["damaged", []]
+
+
 async def test_page_works_without_storage_that_does_not_answer(stack: Stack, open_page: OpenPage) -> None:
     page = await connected(await open_page(stack.web_url))
     await page.clock.install()
