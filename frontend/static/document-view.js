@@ -96,6 +96,7 @@ export class DocumentView {
       row.remove();
       this.rows.delete(id);
     }
+    const edited = finals.querySelector("[contenteditable]:focus")?.closest("li");
     let label = "";
     segments.forEach((segment, at) => {
       const turns = this.turnsShown(segment);
@@ -103,7 +104,7 @@ export class DocumentView {
       const shown = labels.map((name, index) => (name === (labels[index - 1] ?? label) ? "" : name));
       label = labels[labels.length - 1];
       let known = this.rows.get(segment.id);
-      if (known?.row.querySelector("[contenteditable]:focus")) return; // drawn when the user has left it
+      if (edited && known?.row === edited) return; // drawn when the user has left it
       if (known?.segment !== segment || known.shown !== shown.join("\n")) {
         const row = this.newRow(segment, turns, shown);
         known?.row.replaceWith(row);
