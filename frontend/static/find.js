@@ -27,23 +27,34 @@ export class Finder {
     this.searched = this.workspace.open;
     this.current = -1;
     this.mark();
-    const { length } = this.places;
-    element("found-count").textContent = input("found").value ? (length === 1 ? "1 place" : `${length} places`) : "";
+    this.showCount();
   }
 
   /** Marks the places again: the document was drawn. */
   update() {
-    if (this.searched !== this.workspace.open) this.search();
-    else this.mark();
+    if (this.searched !== this.workspace.open) return this.search();
+    const { length } = this.places;
+    this.mark();
+    if (this.places.length !== length) this.showCount();
+  }
+
+  showCount() {
+    const { length } = this.places;
+    const places = length === 1 ? "1 place" : `${length} places`;
+    const count = this.current < 0 ? places : `${this.current + 1} of ${length}`;
+    element("found-count").textContent = input("found").value ? count : "";
   }
 
   mark() {
     const found = element("find").hidden ? "" : input("found").value;
     this.places = found ? placesIn(element("finals"), patternOf(found)) : [];
     this.current = Math.min(this.current, this.places.length - 1);
-    if (!CSS.highlights) return; // an older browser scrolls to the places
-    CSS.highlights.set("found", new Highlight(...this.places));
-    CSS.highlights.set("found-current", new Highlight(...this.places.filter((_, at) => at === this.current)));
+    CSS.highlights?.set("found", new Highlight(...this.places)); // an older browser only scrolls to the places
+    this.markCurrent();
+  }
+
+  markCurrent() {
+    CSS.highlights?.set("found-current", new Highlight(...this.places.filter((_, at) => at === this.current)));
   }
 
   /** @param {number} step 1 to the next place, -1 to the one before */
@@ -51,9 +62,9 @@ export class Finder {
     const { length } = this.places;
     if (length === 0) return;
     this.current = this.current < 0 && step < 0 ? length - 1 : (this.current + step + length) % length;
-    this.mark();
+    this.markCurrent();
     this.places[this.current].startContainer.parentElement?.scrollIntoView({ block: "center" });
-    element("found-count").textContent = `${this.current + 1} of ${length}`;
+    this.showCount();
   }
 
   /** @param {Event} event */

@@ -96,6 +96,8 @@ async def test_find_goes_from_place_to_place_and_replaces_only_if_asked(
     await page.keyboard.press("Enter")
     await expect(count).to_have_text("1 place replaced")
     await expect(page.get_by_role("log")).to_contain_text("2 minutes")
+    await page.locator("#undo").click()
+    await expect(count).to_have_text("1 place")
     await listed(page).filter(has_text="1.wav").get_by_role("button").click()
     await expect(count).to_have_text("1 place")
 
