@@ -135,10 +135,9 @@ export class Workspace {
     if (isHeldHere(id)) return;
     this.known.delete(id);
     this.touchedElsewhere.add(id);
-    await Promise.all([this.lookElsewhere(), this.reread(id)]);
-    const isOpen = () => this.open?.saved.id === id;
-    const current = isOpen() ? await this.find(id) : null;
-    if (isOpen()) await this.show(current); // no other one was chosen meanwhile
+    await this.lookElsewhere();
+    const current = await this.read(id, this.elsewhere);
+    if (this.open?.saved.id === id) await this.show(current); // no other one was chosen meanwhile
     else await this.refresh();
   }
 
@@ -156,9 +155,15 @@ export class Workspace {
 
   /** @param {string} id */
   async find(id) {
-    const known = this.known.get(id);
-    if (known) return known;
-    const elsewhere = await heldElsewhere();
+    return this.known.get(id) ?? this.read(id, await heldElsewhere());
+  }
+
+  /**
+   * @param {string} id
+   * @param {Set<string>} elsewhere what other tabs worked on before
+   * @returns {Promise<TranscriptDocument | null>} null if it was deleted
+   */
+  async read(id, elsewhere) {
     const saved = await this.reread(id);
     if (!saved || this.known.has(id)) return this.known.get(id) ?? null;
     const isLeft = saved.state === "working" && !elsewhere.has(id); // its tab was closed while it worked on it
