@@ -32,7 +32,7 @@ async def test_each_dropped_file_is_a_document_with_times_of_its_own(
 
 
 async def test_rejected_files_are_named_and_leave_nothing(stack: Stack, open_page: OpenPage, tmp_path: Path) -> None:
-    page = await open_page(stack.web_url)
+    page = await connected(await open_page(stack.web_url))
     await page.evaluate("""localStorage.setItem("voxtral-settings", '{"boundMegabytes": 0.05}')""")
     await page.reload()
     await connected(page)
@@ -85,7 +85,7 @@ async def test_files_that_wait_are_seen_deleted_and_cancelled(
 async def test_size_of_the_stored_audio_is_shown_when_some_was_deleted(
     stack: Stack, open_page: OpenPage, tmp_path: Path
 ) -> None:
-    page = await open_page(stack.web_url)
+    page = await connected(await open_page(stack.web_url))
     await page.evaluate("""localStorage.setItem("voxtral-settings", '{"boundMegabytes": 1}')""")
     await page.reload()
     await add_file(page, tmp_path, "one.wav", 25)
