@@ -146,7 +146,8 @@ export class AudioLog {
       const limit = Math.min(this.pieceBytes, this.endBytes - index * this.pieceBytes);
       pieces.push(this.memory.get(index)?.slice(0, limit) ?? stored.get(index) ?? new Uint8Array(limit));
     }
-    return wavOf(pieces, this.endBytes, this.sampleRate);
+    // In a blob of stored pieces, Firefox can only move as far as it has read, which is a minute. A copy has none.
+    return new Response(wavOf(pieces, this.endBytes, this.sampleRate)).blob();
   }
 
   /** @param {ArrayBuffer} pcm */

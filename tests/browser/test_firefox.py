@@ -50,6 +50,32 @@ async def test_recording_is_kept_and_played_and_docs_are_shown(stack: Stack, tab
     assert tab.troubles == []
 
 
+async def test_long_recording_is_played_from_any_place(stack: Stack, tab: Tab) -> None:
+    await tab.open(stack.web_url)
+    await tab.until(CONNECTED)
+    await tab.evaluate(
+        """import('./storage.js').then(async ({ Storage }) => {
+            const storage = await Storage.open();
+            const [id, sampleRate, durationS] = ["long", 8000, 600];
+            for (let index = 0; index < durationS; index++) {
+                const total = { bytes: 2 * sampleRate * (index + 1), sampleRate };
+                await storage.put({ id, index, blob: new Blob([new Uint8Array(2 * sampleRate)]) }, total);
+            }
+            const at = (start) => ({ id: `1.${start}`, start, end: start + 9, text: "A", words: [] });
+            const segments = [at(0), at(590)];
+            const given = { name: "long", kind: "recording", mode: "transcribe", state: "done", model: null };
+            await storage.save({ id, createdMs: Date.now(), durationS, segments, speakers: {}, peaks: [], ...given });
+        })"""
+    )
+    await tab.reload()
+    await tab.until(CONNECTED)
+    await tab.click("#documents li button")
+    await tab.click("button.at[data-start='590']")
+    await tab.until(f"document.querySelector('audio').readyState > 0 && {PLAYED_S} > 0")
+    assert await tab.evaluate(PLAYED_S) == 590
+    assert tab.troubles == []
+
+
 async def test_operators_page_shows_sessions_and_workers(stack: Stack, tab: Tab) -> None:
     with connect(stack.ws_url) as client:
         client.send(json.dumps({"type": "start", "sample_rate": 16000, "encoding": "pcm_s16le"}))
