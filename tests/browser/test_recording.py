@@ -119,8 +119,11 @@ async def test_microphone_without_a_name_stays_chosen_and_one_that_is_gone_is_re
     stack: Stack, open_page: OpenPage
 ) -> None:
     page = await open_page(stack.web_url)
-    await page.evaluate("localStorage.setItem('voxtral-settings', JSON.stringify({ deviceId: 'gone' }))")
-    await page.add_init_script(ASKED_SCRIPT + "navigator.mediaDevices.enumerateDevices = async () => [];")
+    await page.add_init_script(
+        ASKED_SCRIPT
+        + "navigator.mediaDevices.enumerateDevices = async () => [];"
+        + "localStorage.setItem('voxtral-settings', JSON.stringify({ deviceId: 'gone' }));"
+    )
     await page.reload()
     await recording(page)
     assert await page.evaluate("asked") == [{"exact": "gone"}, None]
