@@ -35,9 +35,9 @@ from worker.engines.sherpa.hearing import Hearing
 from worker.engines.sherpa.recognizer import Recognizer
 from worker.engines.sherpa.spelling import Piece
 from worker.engines.sherpa.words import PIECE_SAMPLES, Words
-from worker.engines.speech.boundaries import Closed, EndedEarly, Opened, Resumed, SegmenterSettings
+from worker.engines.speech.boundaries import Closed, Opened, SegmenterSettings
 from worker.engines.speech.endpointing import Endpointing
-from worker.engines.speech.turn_outputs import TurnEnd, TurnText, early_turn
+from worker.engines.speech.turn_outputs import TurnEnd, TurnText
 from worker.engines.speech.vad import SileroVad
 from worker.turns.judge import TurnJudge
 
@@ -98,10 +98,9 @@ class Session:
     def listen(self, vad: SileroVad) -> None:
         """Look for segments in new audio."""
         for found in self.endpointing.listen(vad, MAX_VAD_WINDOWS):
-            finding = early_turn(found) if isinstance(found, EndedEarly | Resumed) else found
-            self._ahead.append((finding, self.endpointing.segmenter.position_samples))
-            if isinstance(finding, Closed) and self.endpointing.detection is not None:
-                self._ahead.append((TurnEnd(finding), self.endpointing.segmenter.position_samples))
+            self._ahead.append((found, self.endpointing.segmenter.position_samples))
+            if isinstance(found, Closed) and self.endpointing.detection is not None:
+                self._ahead.append((TurnEnd(found), self.endpointing.segmenter.position_samples))
         self.advance()
 
     def advance(self) -> None:

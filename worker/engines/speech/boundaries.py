@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from worker.engines.base import TurnEndedEarly, TurnResumed
 from worker.turns.rule import TurnRule
 
 MIN_VOICED_WINDOWS = 4
@@ -71,23 +72,7 @@ class Closed:
     decided_samples: int = 0
     """The audio up to here was heard for the decision."""
     was_notified: bool = False
-    """`EndedEarly` came before it, for this pause or an earlier one of the turn."""
-
-
-@dataclass(frozen=True, slots=True)
-class EndedEarly:
-    """The speaker has probably finished, but the segment is still open."""
-
-    speech_end_samples: int
-    decided_samples: int
-    probability: float
-
-
-@dataclass(frozen=True, slots=True)
-class Resumed:
-    """The speaker continues after `EndedEarly`."""
-
-    speech_samples: int
+    """`TurnEndedEarly` came before it, for this pause or an earlier one of the turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,4 +84,4 @@ class Question:
 
 
 Boundary = Opened | Closed
-Found = Boundary | EndedEarly | Resumed
+Found = Boundary | TurnEndedEarly | TurnResumed

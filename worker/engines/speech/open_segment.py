@@ -1,12 +1,11 @@
 """A segment of speech that has begun: its speech, the silence after it, and whether that ends it. Pure."""
 
 from shared.events import SAMPLES_PER_MS
+from worker.engines.base import TurnEndedEarly, TurnResumed
 from worker.engines.speech.boundaries import (
     Closed,
-    EndedEarly,
     EndReason,
     Question,
-    Resumed,
     SegmenterSettings,
 )
 
@@ -36,7 +35,7 @@ class OpenSegment:
         self._probabilities = probabilities
         self._pause = _Pause()
         self._was_notified = False
-        """Whether there was an `EndedEarly` in the turn."""
+        """Whether there was an `TurnEndedEarly` in the turn."""
         self.turn_start_samples = start_samples
         """Questions are about all audio of the turn, of which some may be in earlier segments."""
         self.start_samples = start_samples
@@ -81,13 +80,13 @@ class OpenSegment:
             return None
         return max(rule.asks_ms[asked] * SAMPLES_PER_MS, MIN_ASKED_WINDOWS * self._settings.window_samples)
 
-    def push(self, probability: float) -> list[Resumed]:
+    def push(self, probability: float) -> list[TurnResumed]:
         """Add a window."""
         start_samples = self.heard_samples
         self._probabilities.append(probability)
         if probability < self._settings.offset_probability:
             return []
-        resumed = [Resumed(start_samples)] if self._pause.was_notified else []
+        resumed = [TurnResumed(start_samples)] if self._pause.was_notified else []
         self.speech_end_samples, self._pause = self.heard_samples, _Pause()
         return resumed
 
@@ -99,7 +98,7 @@ class OpenSegment:
         self._pause.asked += 1
         return Question(self.turn_start_samples, self.heard_samples)
 
-    def judge(self, probability: float | None) -> list[EndedEarly]:
+    def judge(self, probability: float | None) -> list[TurnEndedEarly]:
         """The answer: the probability that the speaker has finished; None if no model can be asked."""
         pause, rule = self._pause, self._settings.turn_rule
         pause.probability, pause.is_unjudged = probability, probability is None
@@ -108,7 +107,7 @@ class OpenSegment:
         if rule is None or rule.early_threshold is None or probability < rule.early_threshold:
             return []
         pause.was_notified = self._was_notified = True
-        return [EndedEarly(self.speech_end_samples, self.heard_samples, probability)]
+        return [TurnEndedEarly(self.speech_end_samples, self.heard_samples, probability)]
 
     def closed(self, committed_samples: int | None = None) -> Closed:
         """Its end: by silence, or where the client commits."""

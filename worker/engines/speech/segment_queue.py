@@ -21,9 +21,9 @@ from worker.engines.base import (
     SpeechStarted,
     SpeechStopped,
 )
-from worker.engines.speech.boundaries import Boundary, Closed, EndedEarly, Found, Opened, Resumed, SegmenterSettings
+from worker.engines.speech.boundaries import Boundary, Closed, Found, Opened, SegmenterSettings
 from worker.engines.speech.endpointing import Endpointing
-from worker.engines.speech.turn_outputs import TurnEnd, TurnText, early_turn
+from worker.engines.speech.turn_outputs import TurnEnd, TurnText
 from worker.engines.speech.vad import SileroVad
 from worker.turns.judge import TurnJudge
 
@@ -107,9 +107,7 @@ class SegmentQueue:
                 yield found
 
     def _put_outputs(self, found: Found | Committed | Finished) -> None:
-        if isinstance(found, EndedEarly | Resumed):
-            self.put(early_turn(found))
-        elif isinstance(found, Opened):
+        if isinstance(found, Opened):
             if not found.after_cut:
                 self.put(SpeechStarted(found.speech_samples))
         elif isinstance(found, Closed):

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from worker.engines.base import Final, Output, SpeechStarted, TurnEnded, TurnEndedEarly, TurnResumed
-from worker.engines.speech.boundaries import Closed, EndedEarly, Resumed
+from worker.engines.base import Final, Output, SpeechStarted, TurnEnded
+from worker.engines.speech.boundaries import Closed
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +33,3 @@ class TurnText:
         if not is_turn:
             return []
         return [TurnEnded(closed.speech_end_samples, closed.decided_samples, closed.reason.value, closed.probability)]
-
-
-def early_turn(found: EndedEarly | Resumed) -> TurnEndedEarly | TurnResumed:
-    """The output for a turn that is probably over, or that is not over after all."""
-    if isinstance(found, Resumed):
-        return TurnResumed(found.speech_samples)
-    return TurnEndedEarly(found.speech_end_samples, found.decided_samples, found.probability)

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.turn_detection import TurnDetection
-from worker.engines.base import Output, SpeechStarted, SpeechStopped
+from worker.engines.base import Output, SpeechStarted, SpeechStopped, TurnEndedEarly, TurnResumed
 from worker.engines.speech.audio_buffer import AudioBuffer
-from worker.engines.speech.boundaries import Closed, EndedEarly, Opened, Resumed, SegmenterSettings
+from worker.engines.speech.boundaries import Closed, Opened, SegmenterSettings
 from worker.engines.speech.endpointing import Endpointing
-from worker.engines.speech.turn_outputs import TurnText, early_turn
+from worker.engines.speech.turn_outputs import TurnText
 from worker.engines.speech.vad import WINDOW_SAMPLES, SileroVad
 from worker.turns.judge import TurnJudge
 
@@ -118,8 +118,8 @@ class TurnEnds:
         while self.is_due and segmenter.position_samples < limit_samples:  # what is found may end the detection
             pcm = self._endpointing.unheard(MAX_VAD_WINDOWS)
             for found in self._endpointing.hear(self._vad.probabilities(self._endpointing.vad_state, pcm)):
-                if isinstance(found, EndedEarly | Resumed):
-                    outputs.append(early_turn(found))
+                if isinstance(found, TurnEndedEarly | TurnResumed):
+                    outputs.append(found)
                 elif isinstance(found, Opened):
                     self._speech_start_samples = found.speech_samples
                     outputs.append(SpeechStarted(found.speech_samples))

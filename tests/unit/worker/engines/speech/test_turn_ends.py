@@ -12,14 +12,13 @@ from hypothesis import strategies as st
 
 from shared.events import SAMPLES_PER_MS
 from shared.turn_detection import TurnDetection
+from worker.engines.base import TurnEndedEarly, TurnResumed
 from worker.engines.speech.boundaries import (
     Closed,
-    EndedEarly,
     EndReason,
     Found,
     Opened,
     Question,
-    Resumed,
     SegmenterSettings,
 )
 from worker.engines.speech.endpointing import Endpointing
@@ -78,7 +77,7 @@ def test_unfinished_speech_is_asked_about_again_and_ends_at_the_longest_silence(
 
 def test_doubtful_speech_ends_after_a_longer_silence() -> None:
     segmenter = in_pause()
-    assert [type(one) for one in segmenter.judge(0.6)] == [EndedEarly]
+    assert [type(one) for one in segmenter.judge(0.6)] == [TurnEndedEarly]
     [closed] = push(segmenter, QUIET, windows(500) - windows(200))
     assert isinstance(closed, Closed)
     assert (closed.reason, closed.probability) == (EndReason.FINISHED, 0.6)
@@ -86,9 +85,9 @@ def test_doubtful_speech_ends_after_a_longer_silence() -> None:
 
 def test_speech_that_continues_takes_the_early_end_back_and_asks_anew() -> None:
     segmenter = in_pause()
-    assert segmenter.judge(0.4) == [EndedEarly(30 * WINDOW_SAMPLES, segmenter.position_samples, 0.4)]
+    assert segmenter.judge(0.4) == [TurnEndedEarly(30 * WINDOW_SAMPLES, segmenter.position_samples, 0.4)]
     resumed_at = segmenter.position_samples
-    assert push(segmenter, SPEECH, 10) == [Resumed(resumed_at)]
+    assert push(segmenter, SPEECH, 10) == [TurnResumed(resumed_at)]
     assert push(segmenter, QUIET, 100) == []
     assert segmenter.question is not None
     assert segmenter.question.start_samples == 0
