@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from frontend.transcripts.turns import SpokenText, Turn, has_speakers, label, turns
+from shared.word_places import places_of
 
 LINE_COLUMNS = 42
 """Width of a line. A wide character (Chinese, Japanese, Korean) counts as two columns."""
@@ -134,13 +135,11 @@ def _tokens(segment: Turn) -> list[_Token]:
         return _spread(segment)
     tokens: list[_Token] = []
     cursor = 0
-    for word in segment.words:
-        text = word.text.strip()
-        found = segment.text.find(text, cursor)
-        glued = found == cursor if found >= 0 else not word.text[:1].isspace()
-        if found >= 0:
-            cursor = found + len(text)
-        for piece in text.split():
+    places = places_of(segment.text, (word.text.strip() for word in segment.words))
+    for word, place in zip(segment.words, places, strict=True):
+        glued = place.start == cursor if place else not word.text[:1].isspace()
+        cursor = place.stop
+        for piece in word.text.split():
             tokens += _pieces(piece, _ms(word.start_s), _ms(word.end_s), glued=glued and bool(tokens))
             glued = False
     return tokens

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from frontend.protocols.deepgram.results import PUNCTUATION
 from shared.seams import seam
+from shared.word_places import places_of
 from voxtral_client.events import Final as Segment
 from voxtral_client.events import Partial
 from voxtral_client.parts import Word
@@ -109,9 +110,5 @@ def _word(word: Word) -> dict[str, Any]:
 
 def _after(words: tuple[Word, ...], text: str) -> str:
     """The text after these words, with which it begins."""
-    at = 0
-    for word in words:
-        spelled = word.text.strip()
-        found = text.find(spelled, at)
-        at = at if found < 0 else found + len(spelled)
-    return text[at:]
+    places = places_of(text, (word.text.strip() for word in words))
+    return text[places[-1].stop if places else 0 :]
