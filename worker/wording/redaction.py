@@ -133,8 +133,8 @@ def edits(text: str, language: str | None, kinds: Collection[str], terms: tuple[
     found: list[Edit] = []
     taken = bytearray(len(text))
     if terms:
-        found += _taken(text, (one.span() for one in _terms(terms).finditer(text)), TERM_LABEL, taken)
-    spelled = _Spelled(text, numerals.spoken(text, language, alone_above=0) if kinds else [])
+        found += _taken(text, places_of_terms(text, terms), TERM_LABEL, taken)
+    spelled = _Spelled(text, numerals.spoken(text, language, alone_above=0) if set(kinds) - {Redaction.NUMBERS} else [])
     shown = spelled.text
     for kind, label in LABELS.items():
         if kind not in kinds:
@@ -239,9 +239,9 @@ def _is_quantity(run: str) -> bool:
     return bool(_THOUSANDS.fullmatch(run)) or all(len(year) == 4 and int(year) in YEARS for year in years)
 
 
-def holds_term(text: str, terms: tuple[str, ...], start: int, end: int) -> bool:
-    """Whether one of the terms overlaps these characters of the text."""
-    return any(one.start() < end and one.end() > start for one in _terms(terms).finditer(text))
+def places_of_terms(text: str, terms: tuple[str, ...]) -> list[tuple[int, int]]:
+    """Start and end of each of the terms in the text. There must be terms."""
+    return [one.span() for one in _terms(terms).finditer(text)]
 
 
 @lru_cache(maxsize=64)

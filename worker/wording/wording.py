@@ -91,4 +91,5 @@ class Wording:
         found = fillers.edits(text, language)
         if not self.redact_terms:
             return found
-        return [edit for edit in found if not redaction.holds_term(text, self.redact_terms, edit.start, edit.end)]
+        kept = redaction.places_of_terms(text, self.redact_terms)
+        return [edit for edit in found if not any(start < edit.end and end > edit.start for start, end in kept)]
