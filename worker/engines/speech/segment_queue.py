@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.events import SAMPLE_RATE_HZ
+from shared.events import SAMPLES_PER_MS
 from shared.turn_detection import TurnDetection
 from worker.engines.base import (
     Committed,
@@ -29,7 +29,7 @@ from worker.turns.judge import TurnJudge
 
 MIN_PASS_MS: Final = 500
 """A shorter part of an open segment gives no reliable text."""
-MIN_PASS_SAMPLES: Final = MIN_PASS_MS * SAMPLE_RATE_HZ // 1000
+MIN_PASS_SAMPLES: Final = MIN_PASS_MS * SAMPLES_PER_MS
 
 
 class Kind(Enum):

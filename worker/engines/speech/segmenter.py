@@ -68,8 +68,7 @@ class Segmenter:
         """How many windows can be pushed before there can be a question; None: any number."""
         if self.settings.turn_rule is None:
             return None
-        due_samples = self._open.asks_after_samples if self._open else None
-        if self._open is None or due_samples is None:
+        if self._open is None or (due_samples := self._open.asks_after_samples) is None:
             return MIN_ASKED_WINDOWS
         windows = -(-(due_samples - self._open.quiet_samples) // self.settings.window_samples)
         return max(1, min(MIN_ASKED_WINDOWS, windows))
