@@ -96,7 +96,7 @@ export class DocumentView {
       row.remove();
       this.rows.delete(id);
     }
-    const edited = finals.querySelector("[contenteditable]:focus")?.closest("li");
+    const edited = this.typedIn?.closest("li");
     let label = "";
     segments.forEach((segment, at) => {
       const turns = this.turnsShown(segment);
@@ -179,6 +179,7 @@ export class DocumentView {
 
   /** @param {boolean} isEditing */
   setEditing(isEditing) {
+    if (isEditing === this.isEditing) return;
     if (!isEditing) this.endTyping();
     this.isEditing = isEditing;
     this.elements.finals.classList.toggle("editing", isEditing);
@@ -215,10 +216,14 @@ export class DocumentView {
     this.typedTimer = setTimeout(() => target.textContent?.trim() && this.edited(target), TYPED_MS);
   }
 
+  /** The paragraph in which the user is typing. */
+  get typedIn() {
+    return /** @type {HTMLElement | null} */ (this.elements.finals.querySelector("[contenteditable]:focus"));
+  }
+
   /** Hands on what the user is typing. */
   endTyping() {
-    const target = /** @type {HTMLElement | null} */ (this.elements.finals.querySelector("[contenteditable]:focus"));
-    if (target) this.left(target);
+    if (this.typedIn) this.left(this.typedIn);
   }
 
   /** @param {HTMLElement} target */

@@ -32,6 +32,7 @@ export class Finder {
 
   /** Marks the places again: the document was drawn. */
   update() {
+    if (element("find").hidden) return; // it is searched when it is shown
     if (this.searched !== this.workspace.open) return this.search();
     const { length } = this.places;
     this.mark();

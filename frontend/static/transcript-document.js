@@ -88,17 +88,13 @@ export class TranscriptDocument {
     return this.saved.segments;
   }
 
-  get isEmpty() {
-    return this.segments.length === 0;
-  }
-
   get text() {
     return this.segments.map(({ text }) => text).join("\n");
   }
 
   /** Whether nothing was heard. */
   get isUnused() {
-    return this.saved.durationS === 0 && this.isEmpty;
+    return this.saved.durationS === 0 && this.segments.length === 0;
   }
 
   /** The languages of its segments, the most frequent first. */

@@ -115,7 +115,7 @@ test("no answer is due while the connection is lost, also if the recording is st
 test("a file that waits for the end of a recording is the first of the files", async () => {
   const { connection } = connect(new Server());
   await connection.whenOpen();
-  const handlers = { onPhase() {}, onEvent() {}, onEnd() {}, onReconnecting() {}, onLevel() {}, onProgress() {} };
+  const handlers = observerOf([], () => {});
   const jobs = new Jobs({ connection, keeper: new Keeper(null, () => {}), limits: () => LIMITS }, handlers);
   jobs.record(newDocument("recording"), {});
   jobs.transcribe(newDocument("file"), {}, new Blob(["Notes"]));
