@@ -3,16 +3,19 @@
 import os
 import resource
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from tests.stack import Stack, serving
 
 WHISPER = {"model": {"name": "whisper-base", "slots": 16}}
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+ALLOWED_MIB: Final = 20.0
+"""How much a process may grow in a soak."""
 
 
 @contextmanager
@@ -41,6 +44,11 @@ def rss_mib(stack: Stack) -> dict[str, float]:
         if started := _descendants(process.pid):
             found[f"below {label}"] = max(_rss_mib(pid) for pid in started)
     return found
+
+
+def too_large(growth_mib: Mapping[str, float]) -> dict[str, float]:
+    """The processes that have grown too much. Redis keeps the data of ended sessions for a while, so it may."""
+    return {label: mib for label, mib in growth_mib.items() if mib > ALLOWED_MIB and not label.endswith("redis")}
 
 
 def _descendants(pid: int) -> list[int]:

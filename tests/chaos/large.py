@@ -23,10 +23,9 @@ from typing import Final
 
 from shared.config.settings import Settings
 from tests.bench.figures import machine
-from tests.bench.processes import rss_mib
+from tests.bench.processes import rss_mib, too_large
 from tests.stack import Stack
 
-ALLOWED_MIB: Final = 20.0
 AT_ONCE: Final = 5
 DOORS: Final = ("tcp", "websocket", "web", "upload", "chat")
 ENDS: Final = ("finished", "cut", "reset", "refused")
@@ -171,13 +170,7 @@ def main() -> int:
         grown = f"{after:7.1f} at the end ({after - before:+.1f})"
         print(f"{label:<12} {before:7.1f} MiB after a fifth, {grown}, {peak:7.1f} at most")
     print(f"{arguments.requests} requests of {arguments.mb:g} MB took {time.monotonic() - began_s:.0f} s")
-    return (
-        0
-        if all(
-            after - before <= ALLOWED_MIB for label, (before, after, _) in found.items() if not label.endswith("redis")
-        )
-        else 1
-    )
+    return 1 if too_large({label: after - before for label, (before, after, _) in found.items()}) else 0
 
 
 if __name__ == "__main__":

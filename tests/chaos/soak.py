@@ -24,7 +24,7 @@ from websockets.exceptions import ConnectionClosed
 from frontend.client import ClientError, ServerError, TranscriptionClient
 from shared.errors import VoxtralError
 from tests.bench.figures import machine
-from tests.bench.processes import rss_mib
+from tests.bench.processes import ALLOWED_MIB, rss_mib, too_large
 from tests.bench.scoring import edits
 from tests.chaos.rounds import plain
 from tests.chaos.speakers import CHUNK_S, CHUNK_SAMPLES, samples
@@ -38,7 +38,6 @@ CLIENTS: Final = {"steady": 8, "upload": 2, "slow": 2, "abusive": 3, "vanishing"
 """More than the slots, so that some are always rejected."""
 WARM_S: Final = 30.0
 PAUSE_S: Final = 0.5
-ALLOWED_MIB: Final = 20.0
 GARBAGE: Final = (
     "{",
     "[" * 20_000,
@@ -69,8 +68,7 @@ class Results:
         """What may not happen and did, given the growth of each process."""
         found = [
             f"{label} has grown by {mib:.1f} MiB; allowed: {ALLOWED_MIB:g}"
-            for label, mib in growth_mib.items()
-            if mib > ALLOWED_MIB and not label.endswith("redis")  # which keeps the data of ended sessions for a while
+            for label, mib in too_large(growth_mib).items()
         ]
         if self.wrong_words or not self.words:
             found.append(f"{self.wrong_words} of {self.words} words are wrong")

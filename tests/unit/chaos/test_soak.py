@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.chaos.soak import ALLOWED_MIB, Results
+from tests.bench.processes import ALLOWED_MIB
+from tests.chaos.soak import Results
 
 SAID = "one two three four five six seven eight nine zero"
 
