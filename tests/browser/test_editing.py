@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from playwright.async_api import expect
+from playwright.async_api import Locator, Page, expect
 
 from tests.browser.conftest import OpenPage, write_wav
 from tests.browser.files import add_file, until_stored
@@ -11,14 +11,20 @@ from tests.speech import silence
 from tests.stack import Stack
 
 
-async def test_text_is_kept_while_it_is_typed(stack: Stack, open_page: OpenPage, tmp_path: Path) -> None:
-    page = await connected(await open_page(stack.web_url))
+async def edited(page: Page, tmp_path: Path) -> Locator:
+    """The paragraph of a new document, with the cursor at its end."""
     await add_file(page, tmp_path, "one.wav", 1)
     await expect(page.get_by_role("button", name="Edit")).to_be_enabled()
     await page.get_by_role("button", name="Edit").click()
     paragraph = page.get_by_role("log").get_by_role("textbox")
-    before = await paragraph.inner_text()
     await paragraph.press("End")
+    return paragraph
+
+
+async def test_text_is_kept_while_it_is_typed(stack: Stack, open_page: OpenPage, tmp_path: Path) -> None:
+    page = await connected(await open_page(stack.web_url))
+    paragraph = await edited(page, tmp_path)
+    before = await paragraph.inner_text()
     for typed in ("Zebra", "crossing"):
         await page.keyboard.type(f" {typed}")
         await until_stored(page, f"one => one.segments[0].text.endsWith(' {typed}')")
@@ -31,12 +37,8 @@ async def test_text_is_kept_while_it_is_typed(stack: Stack, open_page: OpenPage,
 
 async def test_what_was_typed_at_one_place_is_undone_at_once(stack: Stack, open_page: OpenPage, tmp_path: Path) -> None:
     page = await connected(await open_page(stack.web_url))
-    await add_file(page, tmp_path, "one.wav", 1)
-    await expect(page.get_by_role("button", name="Edit")).to_be_enabled()
-    await page.get_by_role("button", name="Edit").click()
-    paragraph = page.get_by_role("log").get_by_role("textbox")
+    paragraph = await edited(page, tmp_path)
     before = await paragraph.inner_text()
-    await paragraph.press("End")
     await page.keyboard.type(" Zebra")
     await until_stored(page, "one => one.segments[0].text.endsWith(' Zebra')")
     await page.keyboard.type(" crossing")

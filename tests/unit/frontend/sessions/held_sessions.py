@@ -1,7 +1,7 @@
 """A session as a frontend holds it, on a transport in memory."""
 
 import asyncio
-from typing import Any, Final
+from typing import Any
 
 from redis.asyncio import Redis
 
@@ -17,10 +17,8 @@ from shared.metrics.families import AUDIO
 from shared.metrics.metrics import Metrics
 from shared.session_options import SessionOptions
 from shared.tasks import BackgroundTasks
+from tests.limits import limit_s
 from tests.unit.redis_in_memory import Clock
-
-PATIENCE_S: Final = 10.0
-"""For events that are there already."""
 
 
 class Indifferent:
@@ -64,9 +62,9 @@ class Held:
 
     async def last_event(self) -> dict[str, Any]:
         """The event that ends the session."""
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(limit_s(10)):
             return [event.wire async for event in self.session.events()][-1]
 
     async def next_event(self) -> dict[str, Any]:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(limit_s(10)):
             return (await anext(self.session.events())).wire
