@@ -43,8 +43,7 @@ def download(url: str) -> Iterator[BinaryIO]:
         except (OSError, http.client.HTTPException, ValueError) as error:
             way = "" if proxy is None else f" through the proxy {without_password(proxy)}"
             reason = error.reason if isinstance(error, urllib.error.URLError) else error
-            said = reason if isinstance(reason, str) else reason_of(reason, TIMEOUT_S)
-            raise SourceError(f"The download failed{way}: {said}.") from None
+            raise SourceError(f"The download failed{way}: {reason_of(reason, TIMEOUT_S)}.") from None
         file.seek(0)
         if file.read(len(_PLAYLIST)) == _PLAYLIST:
             raise SourceError("It is a playlist of a stream: --live transcribes it.")

@@ -87,7 +87,6 @@ def _failure(place: str, error: BaseException | str) -> HttpError:
             return HttpError(f"Nothing answers at {place} (connection refused).", refused=True)
         case ssl.SSLCertVerificationError():
             return HttpError(f"The certificate of {place} is not accepted: {error.verify_message}. {CA_HINT}")
-    reason = error if isinstance(error, str) else reason_of(error, TIMEOUT_S)
     # A port with TLS resets a connection without.
     answered = isinstance(error, http.client.HTTPException | ConnectionResetError)
-    return HttpError(f"{place} does not answer ({reason}).", answered=answered)
+    return HttpError(f"{place} does not answer ({reason_of(error, TIMEOUT_S)}).", answered=answered)

@@ -29,7 +29,7 @@ WORKER_FIELDS: Final = (
 
 
 class OperatorView:
-    def __init__(self, settings: Settings, redis: Redis, broker: Redis | None = None) -> None:
+    def __init__(self, settings: Settings, redis: Redis, broker: Redis | None) -> None:
         """`broker` is the Redis of Celery's queues, if it is another one."""
         self._settings = settings
         self._redis = redis

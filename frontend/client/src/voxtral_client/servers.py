@@ -148,8 +148,8 @@ def _is_refused(error: Exception) -> bool:
     )
 
 
-def reason_of(error: BaseException, timeout_s: float) -> str:
-    """Why no connection was made, in words."""
+def reason_of(error: BaseException | str, timeout_s: float) -> str:
+    """Why no connection was made, in words. A text is the reason itself."""
     reason = str(error).rstrip(".") or type(error).__name__
     match error:
         case ConnectionRefusedError():

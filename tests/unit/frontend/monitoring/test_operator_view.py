@@ -24,7 +24,7 @@ async def test_concurrent_operators_share_one_reading(monkeypatch: pytest.Monkey
     monkeypatch.setattr(operator_view, "take_snapshot", counted)
     monkeypatch.setattr(operator_view, "READING_LIFE_S", 3600.0)
     redis = Redis()  # never connected
-    view = OperatorView(Settings(), redis)
+    view = OperatorView(Settings(), redis, None)
     states = await asyncio.gather(*(view.read() for _ in range(20)))
     assert readings == 1
     assert {state["redis_ms"] for state in states} == {None}
