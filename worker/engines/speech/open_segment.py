@@ -87,6 +87,8 @@ class OpenSegment:
         if probability < self._settings.offset_probability:
             return []
         resumed = [TurnResumed(start_samples)] if self._pause.was_notified else []
+        if self.speech_start_samples == self.speech_end_samples:  # all speech before this has been answered
+            self.speech_start_samples = start_samples
         self.speech_end_samples, self._pause = self.heard_samples, _Pause()
         return resumed
 

@@ -22,7 +22,7 @@ from worker.engines.whisper.hallucinations import with_end, without_echo
 from worker.engines.whisper.jobs import MAX_NEW_TOKENS, TOKENS_PER_S, Heard, Job
 from worker.engines.whisper.languages import Probabilities, SpokenLanguage
 from worker.engines.whisper.recalling import recalled_words, spelled
-from worker.engines.whisper.repetitions import goes_on_repeating, recounted
+from worker.engines.whisper.retry import Retry
 from worker.engines.whisper.session import Answer, Pass, Place, Session, wire_words
 from worker.engines.whisper.settings import LiveSettings
 from worker.engines.whisper.spans import Span
@@ -59,10 +59,7 @@ class LiveSession(Session):
         """Audio before this position has been decoded."""
         self._partial_tokens = 0
         """The tokens of the last answer."""
-        self._alone = False
-        """Whether the next pass is decoded without context."""
-        self._doubted: Answer | None = None
-        """One whose repetitions are counted again without context."""
+        self._retry = Retry(settings)
         self._closing: Answer | None = None
         """The final one if the open segment ends where it ends."""
         self._language = SpokenLanguage(options.languages or ())
@@ -154,7 +151,7 @@ class LiveSession(Session):
 
     def _wanted_samples(self, interval_ms: float) -> float:
         """New audio that the next partial pass needs."""
-        if self._alone or self._is_full():
+        if self._retry.is_due or self._is_full():
             return 0
         wanted = interval_ms * SAMPLES_PER_MS
         if self._is_longer(self._settings.window_s):  # only a partial pass shortens it
@@ -162,7 +159,7 @@ class LiveSession(Session):
         return wanted if self.is_live else inf
 
     def _pass(self, kind: Kind, end_samples: int) -> Pass | None:
-        start = max(self._since_samples(), self._unsaid_samples()) if self._alone else 0
+        start = max(self._since_samples(), self._unsaid_samples()) if self._retry.is_due else 0
         spans = self._window.until(end_samples, start)
         return Pass(self, kind, spans) if spans.spans else None
 
@@ -173,8 +170,8 @@ class LiveSession(Session):
             wanted.spans.pcm(self.endpointing.audio),
             language=self._spoken_language,
             prompt=options.prompt,
-            forced=() if self._alone else self._transcript.forced_tokens,
-            draft=() if self._alone or closing else self._transcript.draft_tokens,
+            forced=() if self._retry.is_due else self._transcript.forced_tokens,
+            draft=() if self._retry.is_due or closing else self._transcript.draft_tokens,
             closing=closing,
             is_live=self.is_live,
             lead_samples=0 if self._transcript.context else self._lead_before(wanted),
@@ -190,13 +187,13 @@ class LiveSession(Session):
         return self._lead_samples(wanted.spans.start_samples, part.speech_start_samples)
 
     def take_heard(self, done: Pass, heard: Heard, model_ms: float) -> None:
-        heard = replace(heard, words=self._believed(done, heard))
-        doubted, self._doubted = self._doubted, None
-        if doubted and doubted.end_samples == done.end_samples and done.kind is not Kind.PARTIAL:
-            heard, self._alone = replace(doubted.heard, words=recounted(doubted.heard.words, heard.words)), False
-        elif not self._alone and self._retries_alone(Answer(done, heard, model_ms)):
+        answer = Answer(done, replace(heard, words=self._believed(done, heard)), model_ms)
+        recounted = self._retry.recounted(answer)
+        voiced_s = self._voice.seconds(self._since_samples(), done.end_samples)
+        if not recounted and not self._retry.is_due and self._retry.wants(answer, self._transcript, voiced_s):
             return
-        was_alone, self._alone = self._alone, False
+        heard = recounted or answer.heard
+        was_alone, self._retry.is_due = self._retry.is_due, False
         if was_alone or not self._transcript.context:  # the answer does not contain the mark before it
             mark, mark_tokens = self._transcript.open_mark
             heard = replace(heard, lead=mark, lead_tokens=mark_tokens)
@@ -218,19 +215,33 @@ class LiveSession(Session):
     def _write(self, done: Pass, heard: Heard, model_ms: float) -> None:
         """Settle and show words of the open segment."""
         may_end = done.kind is Kind.CLOSING
+        if may_end and self._ends_part(done, heard):
+            self._closing = Answer(done, NOTHING, 0.0)  # if the segment ends here, too
+            words = self._transcript.close(heard.words, heard.lead, heard.lead_tokens)
+            self._end_part(words, done.end_samples, heard.language, model_ms)
+            self._cut_window(self.endpointing.segmenter.position_samples)
+            return
         self._transcript.hear(heard.words, heard.lead, heard.lead_tokens, done.end_samples, self._rule, may_end=may_end)
         start, settings = self.endpointing.segmenter.needed_from_samples, self._settings
         if not may_end and (count := self._transcript.long_part(start, settings.sentence_s, settings.segment_s)):
-            self._end_part(count, heard.language, model_ms)
+            words = self._transcript.cut(count)
+            self._end_part(words, words[-1].end_samples, heard.language, model_ms)
         if self.is_live and self._transcript.publish():
             self._show(done, model_ms)
+
+    def _ends_part(self, done: Pass, heard: Heard) -> bool:
+        """Whether the part of a long segment before a pause becomes final."""
+        length_samples = done.end_samples - self.endpointing.segmenter.needed_from_samples
+        is_long = length_samples > self._settings.pause_s * SAMPLE_RATE_HZ
+        has_words = bool(heard.words or self._transcript.settled)
+        return is_long and has_words and self._rule is not NEVER and not self._stops_early(heard, done.end_samples)
 
     def _believed(self, done: Pass, heard: Heard) -> tuple[HeardWord, ...]:
         placed = tuple(done.spans.placed(heard.words))
         words = self._voiced(placed, self._since_samples(), done.end_samples, heard.language)
         context = self._transcript.context
         goes_on = bool(context) and done.spans.start_samples <= context[-1].end_samples
-        return without_echo(words, context) if self._alone and goes_on else words
+        return without_echo(words, context) if self._retry.is_due and goes_on else words
 
     @property
     def _rule(self) -> Rule:
@@ -244,33 +255,22 @@ class LiveSession(Session):
         """Empty if it is not known."""
         return self._segment_options.language or self._language.current or ""
 
-    def _retries_alone(self, answer: Answer) -> bool:
-        """Whether the same is decoded again without context, since the context may have caused the answer."""
-        is_whole = answer.done.kind is not Kind.PARTIAL and not self._transcript.settled
-        if not answer.heard.words:
-            self._alone = self._is_deaf(answer.done)
-        elif is_whole and goes_on_repeating(answer.heard.words, self._transcript.context):
-            self._alone, self._doubted = True, answer
-        return self._alone
-
-    def _is_deaf(self, done: Pass) -> bool:
-        """Whether the decoder finds no words in much speech: forced words can end its text."""
-        is_empty = done.kind is not Kind.PARTIAL and not self._transcript.settled
-        least_s = self._settings.retry_if_empty_s if is_empty else self._settings.retry_after_s
-        voiced_s = self._voice.seconds(self._since_samples(), done.end_samples)
-        return bool(self._transcript.context) and voiced_s >= least_s
-
     def _decodes_rest(self, heard: Heard, closed: Closed) -> bool:
         """If the decoder has stopped before the end of a segment, settle what it has said: the rest is next."""
-        words, since = with_end(heard.words, self._voice), self._since_samples()
-        if not words or words[-1].end_samples <= since or self._is_translated():
+        if not self._stops_early(heard, closed.end_samples) or self._is_translated():
             return False
-        voiced_s = self._voice.seconds(words[-1].end_samples, closed.end_samples)
-        if voiced_s < self._settings.retry_after_s or self._is_noise(heard, closed.voiced_windows):
+        if self._is_noise(heard, closed.voiced_windows):
             return False
-        self._transcript.settle(words, heard.lead, heard.lead_tokens)
-        self._alone = True
+        self._transcript.settle(with_end(heard.words, self._voice), heard.lead, heard.lead_tokens)
+        self._retry.is_due = True
         return True
+
+    def _stops_early(self, heard: Heard, end_samples: int) -> bool:
+        """Whether much voice follows the words that the decoder has said after the settled ones."""
+        words = with_end(heard.words, self._voice)
+        if not words or words[-1].end_samples <= self._since_samples():
+            return False
+        return self._voice.seconds(words[-1].end_samples, end_samples) >= self._settings.retry_after_s
 
     def _finish(self, closed: Closed, heard: Heard, model_ms: float) -> None:
         """The final of a closed segment."""
@@ -302,12 +302,11 @@ class LiveSession(Session):
         words = wire_words(settled, Span(segmenter.speech_start_samples, done.end_samples))
         self._queue.put(Partial(self._segment, text, start, done.end_samples, model_ms, joined(settled), words))
 
-    def _end_part(self, count: int, language: str, model_ms: float) -> None:
-        """A final for the first settled words of the open segment."""
+    def _end_part(self, words: tuple[HeardWord, ...], end_samples: int, language: str, model_ms: float) -> None:
+        """A final for the first words of the open segment, which continues after them."""
         segmenter = self.endpointing.segmenter
         start, spoken = segmenter.needed_from_samples, segmenter.speech_start_samples
-        words = self._transcript.cut(count)
-        segmenter.begin_at(words[-1].end_samples)
+        segmenter.begin_at(end_samples)
         end = segmenter.needed_from_samples
         self._queue.put(self._final(words, Span(start, end), Span(spoken, end), language, model_ms))
         self._segment += 1
@@ -330,7 +329,8 @@ class LiveSession(Session):
     def _skip_to(self, start_samples: int) -> None:
         """Leave out audio of the open segment in which the decoder finds no words."""
         if self._transcript.settled:
-            self._end_part(len(self._transcript.settled), self._spoken_language, 0.0)
+            words = self._transcript.cut(len(self._transcript.settled))
+            self._end_part(words, words[-1].end_samples, self._spoken_language, 0.0)
         self._transcript.keep_context(0)
         self.endpointing.segmenter.begin_at(start_samples)
         self._window.begin_at(start_samples)
@@ -341,7 +341,7 @@ class LiveSession(Session):
 
     def _cut_window(self, end_samples: int) -> None:
         """Keep the last settled words, if they lie within `context_s`, and what follows them."""
-        self._doubted = None  # its context changes
+        self._retry.forget_doubt()
         context = self._transcript.context
         limit = round(self._settings.context_s * SAMPLE_RATE_HZ)
         count = self._window.words_within(context, limit, end_samples) if context else 0

@@ -29,9 +29,11 @@ class LiveSettings:
     """With this much voice without words after the last settled word, it is decoded again without context."""
     retry_if_empty_s: float = 0.3
     """The same for a segment that ends without words: a sentence that repeats the one before it is often left out."""
-    sentence_s: float = 8.0
+    pause_s: float = 6.0
+    sentence_s: float = 12.0
     segment_s: float = 16.0
-    """A segment longer than `sentence_s` ends after the next settled sentence, and at this length after any word."""
+    """A segment longer than `pause_s` ends at its next pause, one longer than `sentence_s` after the next settled
+    sentence, and one of this length after any word."""
     beam_below: float = -0.4
     """See `Job`; for text that becomes final."""
     rules: Mapping[CommitDelay, Rule] = field(default_factory=lambda: RULES)

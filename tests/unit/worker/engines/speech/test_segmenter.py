@@ -107,6 +107,16 @@ def test_segment_never_begins_after_its_speech() -> None:
     assert closed.voiced_windows == 0
 
 
+def test_speech_of_a_segment_whose_part_before_a_pause_is_answered_begins_after_the_pause() -> None:
+    segmenter = Segmenter(SETTINGS)
+    pushed(segmenter, [0.0] * 40 + [0.9] * 30 + [0.0] * 8)
+    segmenter.begin_at(segmenter.position_samples)
+    [closed] = pushed(segmenter, [0.0] * 3 + [0.9] * 20 + [0.0] * 30)
+    assert isinstance(closed, Closed)
+    assert (closed.start_samples, closed.speech_start_samples) == (70 * WINDOW, 81 * WINDOW)
+    assert closed.speech_end_samples == 101 * WINDOW
+
+
 def test_commit_ends_the_open_segment_where_the_audio_ends() -> None:
     segmenter = Segmenter(SETTINGS)
     pushed(segmenter, [0.0] * 20 + [0.9] * 20)

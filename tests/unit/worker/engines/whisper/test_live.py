@@ -102,27 +102,6 @@ def test_words_of_a_segment_are_forced_in_the_next_one() -> None:
     assert context_s <= SETTINGS.context_s + SegmenterSettings().post_roll_ms / 1000 + 0.5
 
 
-def test_window_stays_short_and_never_loses_a_word() -> None:
-    said = monologue(200)
-    played = play(session(segmenter=PATIENT), speech(said, word_s=0.35))
-    check_contract(played)
-    assert played.text == said
-    assert len(played.finals) >= 4
-    limit_s = SETTINGS.window_s + 1.0
-    assert max(wanted.spans.length_samples for wanted in played.passes) <= limit_s * SAMPLE_RATE_HZ
-    for final in played.finals[:-1]:
-        assert final.text.endswith(".")
-        assert final.end_samples - final.start_samples < (SETTINGS.segment_s + 1) * SAMPLE_RATE_HZ
-
-
-def test_long_segment_without_sentences_ends_after_a_word() -> None:
-    said = monologue(120, sentence_words=1000)
-    played = play(session(segmenter=PATIENT), speech(said, word_s=0.35))
-    check_contract(played)
-    assert played.text == said
-    assert len(played.finals) > 1
-
-
 @pytest.mark.parametrize("delay", CommitDelay)
 def test_each_commit_delay_settles_words_in_mid_sentence(delay: CommitDelay) -> None:
     said = monologue(20, sentence_words=100)
