@@ -62,6 +62,8 @@ class LiveSession(Session):
         self._retry = Retry(settings)
         self._closing: Answer | None = None
         """The final one if the open segment ends where it ends."""
+        self._follows_part = False
+        """Whether the open segment is the rest of a longer one."""
         self._language = SpokenLanguage(options.languages or ())
 
     # Endpointing
@@ -164,8 +166,8 @@ class LiveSession(Session):
         return Pass(self, kind, spans) if spans.spans else None
 
     def job(self, wanted: Pass) -> Job:
-        options = self._segment_options
-        closing = wanted.kind is not Kind.PARTIAL
+        options, closing = self._segment_options, wanted.kind is not Kind.PARTIAL
+        speech_start = (self._queue.unanswered or self.endpointing.segmenter).speech_start_samples
         return Job(
             wanted.spans.pcm(self.endpointing.audio),
             language=self._spoken_language,
@@ -174,17 +176,14 @@ class LiveSession(Session):
             draft=() if self._retry.is_due or closing else self._transcript.draft_tokens,
             closing=closing,
             is_live=self.is_live,
-            lead_samples=0 if self._transcript.context else self._lead_before(wanted),
+            lead_samples=0
+            if self._transcript.context
+            else self._lead_samples(wanted.spans.start_samples, speech_start),
             beam_below=self._settings.beam_below if closing else -inf,
             cap_tokens=MAX_NEW_TOKENS if closing else self._cap_tokens(wanted.end_samples),
             translate=self._is_translated(),
             keyterms=options.keyterms or (),
         )
-
-    def _lead_before(self, wanted: Pass) -> int:
-        """Silence to put before a window without context."""
-        part = self._queue.unanswered or self.endpointing.segmenter
-        return self._lead_samples(wanted.spans.start_samples, part.speech_start_samples)
 
     def take_heard(self, done: Pass, heard: Heard, model_ms: float) -> None:
         answer = Answer(done, replace(heard, words=self._believed(done, heard)), model_ms)
@@ -232,9 +231,13 @@ class LiveSession(Session):
     def _ends_part(self, done: Pass, heard: Heard) -> bool:
         """Whether the part of a long segment before a pause becomes final."""
         length_samples = done.end_samples - self.endpointing.segmenter.needed_from_samples
-        is_long = length_samples > self._settings.pause_s * SAMPLE_RATE_HZ
+        if length_samples <= self._settings.pause_s * SAMPLE_RATE_HZ or self._rule is NEVER:
+            return False
         has_words = bool(heard.words or self._transcript.settled)
-        return is_long and has_words and self._rule is not NEVER and not self._stops_early(heard, done.end_samples)
+        return has_words and not self._stops_early(heard, done.end_samples)
+
+    def _stops_early(self, heard: Heard, end_samples: int) -> bool:
+        return self._retry.follows_early_stop(heard.words, self._voice, self._since_samples(), end_samples)
 
     def _believed(self, done: Pass, heard: Heard) -> tuple[HeardWord, ...]:
         placed = tuple(done.spans.placed(heard.words))
@@ -259,23 +262,21 @@ class LiveSession(Session):
         """If the decoder has stopped before the end of a segment, settle what it has said: the rest is next."""
         if not self._stops_early(heard, closed.end_samples) or self._is_translated():
             return False
-        if self._is_noise(heard, closed.voiced_windows):
+        if self._is_no_speech(heard, closed):
             return False
         self._transcript.settle(with_end(heard.words, self._voice), heard.lead, heard.lead_tokens)
         self._retry.is_due = True
         return True
 
-    def _stops_early(self, heard: Heard, end_samples: int) -> bool:
-        """Whether much voice follows the words that the decoder has said after the settled ones."""
-        words = with_end(heard.words, self._voice)
-        if not words or words[-1].end_samples <= self._since_samples():
-            return False
-        return self._voice.seconds(words[-1].end_samples, end_samples) >= self._settings.retry_after_s
+    def _is_no_speech(self, heard: Heard, closed: Closed) -> bool:
+        """Whether the words of a closed segment are more likely made up than heard."""
+        least = MIN_VOICED_WINDOWS if self._follows_part else 0  # what follows speech at once is no cough
+        return self._is_noise(heard, max(closed.voiced_windows, least))
 
     def _finish(self, closed: Closed, heard: Heard, model_ms: float) -> None:
         """The final of a closed segment."""
         said_before = self._transcript.is_published
-        believed = () if self._is_noise(heard, closed.voiced_windows) else heard.words
+        believed = () if self._is_no_speech(heard, closed) else heard.words
         words = self._transcript.close(believed, heard.lead, heard.lead_tokens)
         span = Span(closed.start_samples, closed.end_samples)
         spoken = Span(closed.speech_start_samples, closed.speech_end_samples)
@@ -290,7 +291,7 @@ class LiveSession(Session):
         self._cut_window(self.endpointing.segmenter.position_samples)
         if not self._transcript.context:
             self._window.begin_at(closed.end_samples)
-        self._closing = None
+        self._closing, self._follows_part = None, False
         self._language.end_segment()
         self._partial_tokens = 0
         if following := self._queue.unanswered:
@@ -310,6 +311,7 @@ class LiveSession(Session):
         end = segmenter.needed_from_samples
         self._queue.put(self._final(words, Span(start, end), Span(spoken, end), language, model_ms))
         self._segment += 1
+        self._follows_part = True
 
     # The window
 
@@ -334,6 +336,7 @@ class LiveSession(Session):
         self._transcript.keep_context(0)
         self.endpointing.segmenter.begin_at(start_samples)
         self._window.begin_at(start_samples)
+        self._follows_part = False
 
     def _is_longer(self, length_s: float) -> bool:
         window = self._window.until(self.endpointing.segmenter.position_samples)

@@ -4,14 +4,18 @@ They may have caused the answer: forced words can end the decoder's text, and le
 often.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from worker.engines.speech.segment_queue import Kind
+from worker.engines.whisper.hallucinations import with_end
 from worker.engines.whisper.jobs import Heard
 from worker.engines.whisper.repetitions import goes_on_repeating, recounted
 from worker.engines.whisper.session import Answer
 from worker.engines.whisper.settings import LiveSettings
 from worker.engines.whisper.transcript import Transcript
+from worker.engines.whisper.voice import Voice
+from worker.engines.whisper.words import HeardWord
 
 
 class Retry:
@@ -33,6 +37,15 @@ class Retry:
         elif is_whole and goes_on_repeating(answer.heard.words, transcript.context):
             self.is_due, self._doubted = True, answer
         return self.is_due
+
+    def follows_early_stop(
+        self, words: Sequence[HeardWord], voice: Voice, since_samples: int, end_samples: int
+    ) -> bool:
+        """Whether the decoder has stopped before the end of the voice, so that the rest must be decoded alone."""
+        said = with_end(words, voice)
+        if not said or said[-1].end_samples <= since_samples:
+            return False
+        return voice.seconds(said[-1].end_samples, end_samples) >= self._settings.retry_after_s
 
     def recounted(self, answer: Answer) -> Heard | None:
         """What was doubted, with its repetitions as often as this answer says them; None if it is about other audio."""

@@ -7,6 +7,7 @@ import pytest
 
 from shared.events import SAMPLE_RATE_HZ
 from shared.session_options import CommitDelay, Mode
+from tests.unit.worker.engines.whisper.heard_words import words
 from tests.unit.worker.engines.whisper.test_live import ENGLISH, PATIENT, SETTINGS, check_contract, monologue, session
 from tests.unit.worker.engines.whisper.whisper_speech import Answer, Speech, answer, play, speech
 from worker.engines.base import Final, SpeechStopped
@@ -77,6 +78,16 @@ def test_end_of_speech_after_a_part_adds_no_text(turns: bool) -> None:
     check_contract(played)
     assert [final.text for final in played.finals] == [" ".join(said)] + [""] * turns
     assert sum(isinstance(output, SpeechStopped) for output in played.outputs) == 1
+
+
+def test_brief_word_after_the_part_is_not_taken_for_a_cough() -> None:
+    def unsure(_: Pass, __: Job, heard: Heard) -> Heard:
+        return replace(heard, log_probability=-0.8)
+
+    said, spoken = phrases(3)
+    brief = words("Yes.", spoken.words[-1].end_samples / SAMPLE_RATE_HZ + PAUSE_S, 0.1)
+    played = play(session(segmenter=PATIENT), replace(spoken, words=(*spoken.words, *brief)), decoder=unsure)
+    assert [final.text for final in played.finals] == [" ".join(said), "Yes."]
 
 
 def test_pause_ends_no_part_of_a_short_segment() -> None:
