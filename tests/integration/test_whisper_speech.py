@@ -87,6 +87,15 @@ def test_what_is_said_again_is_written_again(
     assert normalised(text_of(heard(engine, repeated(text, count, pause_s), options))) == normalised(text) * count
 
 
+@KINDS
+@pytest.mark.parametrize(("text", "count"), [("test", 6), ("go", 7)])
+def test_repetitions_in_one_breath_are_counted(
+    engine: WhisperEngine, text: str, count: int, options: SessionOptions
+) -> None:
+    pcm = np.concatenate([silence(0.3), synthesise(f"{', '.join([text] * count).capitalize()}.", 1), silence(0.5)])
+    assert normalised(text_of(heard(engine, pcm, options))) == [text] * count
+
+
 def test_short_sentence_that_a_recording_repeats_after_a_pause_is_written_again(engine: WhisperEngine) -> None:
     pcm = np.concatenate([silence(0.4), synthesise("Go home. Go home.", 3), silence(0.6)])
     assert normalised(text_of(heard(engine, pcm, ENGLISH_FILE))) == ["go", "home", "go", "home"]

@@ -36,6 +36,7 @@ from worker.engines.whisper.languages import Probabilities
 from worker.engines.whisper.onnx_model.encoded_window import EncodedWindow
 from worker.engines.whisper.onnx_model.model import OnnxWhisper, SpecialTokens
 from worker.engines.whisper.placement import Placement
+from worker.engines.whisper.repeat_count import counted
 from worker.engines.whisper.rescoring import Rescoring, Text, pieces_of
 from worker.engines.whisper.words import HeardWord, Spelling, spelling, timed_words
 
@@ -238,6 +239,9 @@ class WhisperDecoder:
                 audio = encoded.rows, row, len(job.pcm), job.forced, language
                 text = Text(*audio, job.translate, job.closing, job.prompt, aligned[row])
                 aligned[row] = self._rescoring.with_terms(text, job.keyterms)
+            if job.closing and not job.translate:
+                spelled, words = aligned[row]
+                aligned[row] = spelled, counted(words, features[row], has_context=bool(job.forced))
         return [
             Heard(
                 tuple(word.earlier(job.lead_samples) for word in words),

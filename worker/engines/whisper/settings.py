@@ -30,7 +30,7 @@ class LiveSettings:
     retry_if_empty_s: float = 0.3
     """The same for a segment that ends without words: a sentence that repeats the one before it is often left out."""
     pause_s: float = 6.0
-    sentence_s: float = 12.0
+    sentence_s: float = 8.0
     segment_s: float = 16.0
     """A segment longer than `pause_s` ends at its next pause, one longer than `sentence_s` after the next settled
     sentence, and one of this length after any word."""
