@@ -4,6 +4,7 @@ One connection is one session, which begins with the first audio. The parameters
 ends its audio with `CloseStream` or an empty binary message; it then gets the rest of the transcript and `Metadata`.
 """
 
+from collections import defaultdict, deque
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -37,6 +38,8 @@ REASONS: Final = {
     IdleTimeoutError.code: "NET-0001",
 }
 """Deepgram's reason of the close, by the code of our error."""
+STOP_S: Final = 0.5
+"""The end of a final may lie this much before the end of its speech, as the detection of speech knows it."""
 AHEAD_S: Final = 5.0
 """A client that is so far ahead of the finals does not send its audio in real time."""
 
@@ -57,6 +60,8 @@ class DeepgramRealtime(DeepgramLive[Listen]):
         """`Finalize` messages without an answer."""
         self._held: Segment | None = None
         """The last final since then, which may be the answer."""
+        self._stops_s: defaultdict[int, deque[float]] = defaultdict(deque)
+        """By channel, where speech has stopped, for the finals that follow."""
         self._last_word_end_s: dict[int, float] = {}
         """By channel, of the utterance that has not ended."""
         self._utterance_due_s: dict[int, float] = {}
@@ -90,6 +95,8 @@ class DeepgramRealtime(DeepgramLive[Listen]):
                 actions = self._finals([Segment.from_wire(wire)])
             case EventType.SPEECH_STARTED:
                 actions = self._started(wire.get("channel") or 0, wire.get("start", 0.0))
+            case EventType.SPEECH_STOPPED:
+                self._stops_s[wire.get("channel") or 0].append(wire["end"])
             case EventType.COMMITTED if self._finalizing:
                 waiting = self._finals(self._unnamed.rest())
                 self._finalizing -= 1
@@ -162,10 +169,18 @@ class DeepgramRealtime(DeepgramLive[Listen]):
         if segment is None:
             return []
         said = alternative(segment.text, segment.words, segment.confidence, self._speakers)
-        result = self._results(
-            said, segment.start, segment.end, segment.channel, is_final=True, from_finalize=from_finalize
-        )
+        place = segment.start, segment.end, segment.channel
+        ends_speech = self._ends_speech(segment) and not from_finalize
+        result = self._results(said, *place, is_final=True, ends_speech=ends_speech, from_finalize=from_finalize)
         return [result, *self._heard(segment)]
+
+    def _ends_speech(self, segment: Segment) -> bool:
+        """Whether speech has stopped where a final ends, if the client says how long a pause must be for that."""
+        stops_s, is_stop = self._stops_s[segment.channel or 0], False
+        while stops_s and stops_s[0] <= segment.end + STOP_S:
+            stops_s.popleft()
+            is_stop = True
+        return is_stop or self._wanted.options.turn_detection is None
 
     def _finalized(self, end_s: float) -> list[Action]:
         """The answer to `Finalize`: the last final before it, or an empty result."""
@@ -213,6 +228,7 @@ class DeepgramRealtime(DeepgramLive[Listen]):
         channel: int | None,
         *,
         is_final: bool,
+        ends_speech: bool = False,
         from_finalize: bool = False,
     ) -> Send:
         return Send(
@@ -222,7 +238,7 @@ class DeepgramRealtime(DeepgramLive[Listen]):
                 "duration": round(end_s - start_s, 3),
                 "start": start_s,
                 "is_final": is_final,
-                "speech_final": is_final and self._wanted.endpointing and not from_finalize,
+                "speech_final": ends_speech and self._wanted.endpointing,
                 "channel": {"alternatives": [said]},
                 "metadata": {
                     "request_id": self._request_id,

@@ -86,6 +86,21 @@ def test_interim_and_final_results() -> None:
     assert (about["name"], about["arch"]) == ("echo", "echo")
 
 
+def test_speech_is_final_only_after_the_pause_that_the_client_asks_for() -> None:
+    """A long segment has finals before that."""
+    dialect = begun(endpointing="800", diarize="true")
+    [part] = sent(told(dialect, "final", **FINAL, speaker="A"))
+    assert (part["is_final"], part["speech_final"]) == (True, False)
+    for segment in (1, 2):
+        assert told(dialect, "speech_stopped", end=2.0 * segment) == []
+        end = {"segment": segment, "start": 1.0, "end": 2.0 * segment - 0.2}
+        [final] = sent(told(dialect, "final", **FINAL | end, speaker="A"))
+        assert (final["is_final"], final["speech_final"]) == (True, True)
+    told(dialect, "speech_stopped", end=9.0)
+    [part] = sent(told(dialect, "final", **FINAL | {"segment": 3, "start": 4.0, "end": 6.0}, speaker="A"))
+    assert not part["speech_final"]
+
+
 def test_finalize_is_answered_once_with_the_last_final() -> None:
     dialect = begun()
     assert list(dialect.receive(control("Finalize"))) == [Commit()]
