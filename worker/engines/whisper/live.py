@@ -168,6 +168,7 @@ class LiveSession(Session):
     def job(self, wanted: Pass) -> Job:
         options, closing = self._segment_options, wanted.kind is not Kind.PARTIAL
         speech_start = (self._queue.unanswered or self.endpointing.segmenter).speech_start_samples
+        lead_samples = self._lead_samples(wanted.spans.start_samples, speech_start)
         return Job(
             wanted.spans.pcm(self.endpointing.audio),
             language=self._spoken_language,
@@ -176,9 +177,7 @@ class LiveSession(Session):
             draft=() if self._retry.is_due or closing else self._transcript.draft_tokens,
             closing=closing,
             is_live=self.is_live,
-            lead_samples=0
-            if self._transcript.context
-            else self._lead_samples(wanted.spans.start_samples, speech_start),
+            lead_samples=0 if self._transcript.context else lead_samples,
             beam_below=self._settings.beam_below if closing else -inf,
             cap_tokens=MAX_NEW_TOKENS if closing else self._cap_tokens(wanted.end_samples),
             translate=self._is_translated(),

@@ -93,7 +93,10 @@ def _parts(features: Features) -> tuple[list[range], list[range]]:
 def _count(sound: Features, heard: int) -> int:
     """How many times in a row something is said in this sound; `heard` if that is not clear."""
     frames = sound.shape[1]
-    likeness = {period: _likeness(sound, period) for period in range(SHORTEST_FRAMES, frames // 2 + 1)}
+    if not frames:
+        return heard
+    longest = int(min(frames / 2, 2 * MOST_TIMES * frames / heard))  # beyond it, the count differs too much
+    likeness = _likeness(sound, range(SHORTEST_FRAMES, longest + 1))
     peaks = [one for one in likeness if likeness[one] >= max(likeness.get(one - 1, 1), likeness.get(one + 1, 1))]
     best = max((likeness[one] for one in peaks), default=0.0)
     if best < LEAST_LIKENESS:
@@ -105,13 +108,16 @@ def _count(sound: Features, heard: int) -> int:
     return times if heard / MOST_TIMES <= times <= heard * MOST_TIMES else heard
 
 
-def _likeness(sound: Features, period: int) -> float:
-    """The correlation of the sound with itself, shifted by some frames."""
-    changes = np.maximum(sound, sound.max() - SOUND_DB / DB_PER_UNIT)
-    changes -= changes.mean(axis=1, keepdims=True)
-    first, second = changes[:, :-period], changes[:, period:]
-    power = np.sqrt((first**2).sum() * (second**2).sum())
-    return float((first * second).sum() / power) if power else 0.0
+def _likeness(sound: Features, periods: range) -> dict[int, float]:
+    """The correlations of the sound with itself, shifted by each of these numbers of frames."""
+    floored = np.maximum(sound, sound.max() - SOUND_DB / DB_PER_UNIT)
+    changes = np.ascontiguousarray((floored - floored.mean(axis=1, keepdims=True)).T)
+    power = np.cumsum((changes**2).sum(axis=1))
+    found = {}
+    for period in periods:
+        scale = np.sqrt(power[-period - 1] * (power[-1] - power[period - 1]))
+        found[period] = float(np.vdot(changes[:-period], changes[period:]) / scale) if scale > 0 else 0.0
+    return found
 
 
 def _said(repeated: Sequence[HeardWord], heard: int, place: range, times: int) -> Sequence[HeardWord]:
