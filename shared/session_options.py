@@ -158,6 +158,11 @@ class SessionOptions:
     webhook_events: tuple[str, ...] | None = None
     """Those of them that are sent, each a `shared.webhooks.webhook.WebhookEvent`; None sends all."""
 
+    @property
+    def rewrites_phrases(self) -> bool:
+        """Whether what is said in several words, such as a number, is written in another way."""
+        return bool(self.numerals or self.redact or self.redact_terms)
+
     def to_wire(self) -> dict[str, Any]:
         """The options as Redis stores them, for JSON.
 

@@ -228,9 +228,10 @@ class LiveSession(Session):
             self._show(done, model_ms)
 
     def _ends_part(self, done: Pass, heard: Heard) -> bool:
-        """Whether the part of a long segment before a pause becomes final."""
+        """Whether the part of a long segment before a pause becomes final. Numbers are said with pauses in them."""
         length_samples = done.end_samples - self.endpointing.segmenter.needed_from_samples
-        if length_samples <= self._settings.pause_s * SAMPLE_RATE_HZ or self._rule is NEVER:
+        is_whole = self._rule is NEVER or self._segment_options.rewrites_phrases
+        if is_whole or length_samples <= self._settings.pause_s * SAMPLE_RATE_HZ:
             return False
         has_words = bool(heard.words or self._transcript.settled)
         return has_words and not self._stops_early(heard, done.end_samples)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -101,6 +102,13 @@ def test_pause_ends_no_part_whose_text_may_still_change() -> None:
     said, spoken = phrases(4)
     played = play(session(replace(ENGLISH, mode=Mode.TRANSLATE), segmenter=PATIENT), spoken)
     check_contract(played)
+    assert [final.text for final in played.finals] == [" ".join(said)]
+
+
+@pytest.mark.parametrize("option", [{"redact": ("numbers",)}, {"redact_terms": ("wordaa",)}, {"numerals": True}])
+def test_pause_ends_no_part_if_a_number_or_a_name_could_be_divided(option: dict[str, Any]) -> None:
+    said, spoken = phrases(4)
+    played = play(session(replace(ENGLISH, **option), segmenter=PATIENT), spoken)
     assert [final.text for final in played.finals] == [" ".join(said)]
 
 
