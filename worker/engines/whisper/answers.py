@@ -159,9 +159,8 @@ class Answers:
         encoded, job, prompt = question.encoded, question.job, question.prompt
         if encoded.window is not None:
             return self._answered(encoded.window, job, prompt, beam=beam)
-        cap_tokens = _cap_tokens(job) + len(job.forced) if beam == 1 else MAX_NEW_TOKENS
         rows = encoded.rows if beam == 1 else chosen(encoded.rows, [question.row])
-        return self._generate(rows, [job], [prompt], cap_tokens, beam=beam)[0]
+        return self._generate(rows, [job], [prompt], _cap_tokens(job) + len(job.forced), beam=beam)[0]
 
     def _best(self, tried: Sequence[Said]) -> Said:
         """The last answer, which was decoded with the most care; the likeliest one if that is suspect."""
