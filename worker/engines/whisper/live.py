@@ -18,7 +18,7 @@ from worker.engines.base import History, Partial
 from worker.engines.speech.audio_buffer import AudioBuffer
 from worker.engines.speech.boundaries import MIN_VOICED_WINDOWS, Closed, Opened, SegmenterSettings
 from worker.engines.speech.segment_queue import MIN_PASS_SAMPLES, Kind
-from worker.engines.whisper.hallucinations import with_end, without_echo
+from worker.engines.whisper.hallucinations import without_echo
 from worker.engines.whisper.jobs import MAX_NEW_TOKENS, TOKENS_PER_S, Heard, Job
 from worker.engines.whisper.languages import Probabilities, SpokenLanguage
 from worker.engines.whisper.recalling import recalled_words, spelled
@@ -167,8 +167,6 @@ class LiveSession(Session):
 
     def job(self, wanted: Pass) -> Job:
         options, closing = self._segment_options, wanted.kind is not Kind.PARTIAL
-        speech_start = (self._queue.unanswered or self.endpointing.segmenter).speech_start_samples
-        lead_samples = self._lead_samples(wanted.spans.start_samples, speech_start)
         return Job(
             wanted.spans.pcm(self.endpointing.audio),
             language=self._spoken_language,
@@ -177,20 +175,25 @@ class LiveSession(Session):
             draft=() if self._retry.is_due or closing else self._transcript.draft_tokens,
             closing=closing,
             is_live=self.is_live,
-            lead_samples=0 if self._transcript.context else lead_samples,
+            lead_samples=0 if self._transcript.context else self._lead_before(wanted),
             beam_below=self._settings.beam_below if closing else -inf,
             cap_tokens=MAX_NEW_TOKENS if closing else self._cap_tokens(wanted.end_samples),
             translate=self._is_translated(),
             keyterms=options.keyterms or (),
         )
 
+    def _lead_before(self, wanted: Pass) -> int:
+        """Silence to put before a window without context."""
+        part = self._queue.unanswered or self.endpointing.segmenter
+        return self._lead_samples(wanted.spans.start_samples, part.speech_start_samples)
+
     def take_heard(self, done: Pass, heard: Heard, model_ms: float) -> None:
         answer = Answer(done, replace(heard, words=self._believed(done, heard)), model_ms)
-        recounted = self._retry.recounted(answer)
+        resolved = self._retry.resolved(answer)
         voiced_s = self._voice.seconds(self._since_samples(), done.end_samples)
-        if not recounted and not self._retry.is_due and self._retry.wants(answer, self._transcript, voiced_s):
+        if not resolved and not self._retry.is_due and self._retry.wants(answer, self._transcript, voiced_s):
             return
-        heard = recounted or answer.heard
+        heard = resolved or answer.heard
         was_alone, self._retry.is_due = self._retry.is_due, False
         if was_alone or not self._transcript.context:  # the answer does not contain the mark before it
             mark, mark_tokens = self._transcript.open_mark
@@ -213,7 +216,7 @@ class LiveSession(Session):
     def _write(self, done: Pass, heard: Heard, model_ms: float) -> None:
         """Settle and show words of the open segment."""
         may_end = done.kind is Kind.CLOSING
-        if may_end and self._ends_part(done, heard):
+        if may_end and self._pause_ends_part(done, heard):
             self._closing = Answer(done, NOTHING, 0.0)  # if the segment ends here, too
             words = self._transcript.close(heard.words, heard.lead, heard.lead_tokens)
             self._end_part(words, done.end_samples, heard.language, model_ms)
@@ -227,17 +230,15 @@ class LiveSession(Session):
         if self.is_live and self._transcript.publish():
             self._show(done, model_ms)
 
-    def _ends_part(self, done: Pass, heard: Heard) -> bool:
+    def _pause_ends_part(self, done: Pass, heard: Heard) -> bool:
         """Whether the part of a long segment before a pause becomes final. Numbers are said with pauses in them."""
-        length_samples = done.end_samples - self.endpointing.segmenter.needed_from_samples
-        is_whole = self._rule is NEVER or self._segment_options.rewrites_phrases
-        if is_whole or length_samples <= self._settings.pause_s * SAMPLE_RATE_HZ:
+        length_s = (done.end_samples - self.endpointing.segmenter.needed_from_samples) / SAMPLE_RATE_HZ
+        if self._rule is NEVER or self._segment_options.rewrites_phrases or length_s <= self._settings.pause_s:
             return False
-        has_words = bool(heard.words or self._transcript.settled)
-        return has_words and not self._stops_early(heard, done.end_samples)
+        return bool(heard.words or self._transcript.settled) and not self._before_rest(heard, done.end_samples)
 
-    def _stops_early(self, heard: Heard, end_samples: int) -> bool:
-        return self._retry.follows_early_stop(heard.words, self._voice, self._since_samples(), end_samples)
+    def _before_rest(self, heard: Heard, end_samples: int) -> tuple[HeardWord, ...]:
+        return self._retry.before_rest(heard.words, self._voice, self._since_samples(), end_samples)
 
     def _believed(self, done: Pass, heard: Heard) -> tuple[HeardWord, ...]:
         placed = tuple(done.spans.placed(heard.words))
@@ -260,11 +261,10 @@ class LiveSession(Session):
 
     def _decodes_rest(self, heard: Heard, closed: Closed) -> bool:
         """If the decoder has stopped before the end of a segment, settle what it has said: the rest is next."""
-        if not self._stops_early(heard, closed.end_samples) or self._is_translated():
+        words = self._before_rest(heard, closed.end_samples)
+        if not words or self._is_translated() or self._is_no_speech(heard, closed):
             return False
-        if self._is_no_speech(heard, closed):
-            return False
-        self._transcript.settle(with_end(heard.words, self._voice), heard.lead, heard.lead_tokens)
+        self._transcript.settle(words, heard.lead, heard.lead_tokens)
         self._retry.is_due = True
         return True
 

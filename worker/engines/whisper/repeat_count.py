@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.engines.whisper.guards import LONGEST_REPEATED_WORDS
-from worker.engines.whisper.repetitions import REPEATED_WORDS
+from worker.engines.whisper.repetitions import REPEATED_WORDS, times_in_a_row
 from worker.engines.whisper.words import HeardWord, normalised_texts
 
 SAMPLES_PER_FRAME = 160
@@ -40,10 +40,11 @@ def counted(words: Sequence[HeardWord], features: Features, *, has_context: bool
 
     `features`: Whisper's, `[mels, frames]`. `has_context`: whether other words are in the audio before these.
     """
+    texts = [text.strip("-") for text in normalised_texts(words)]
     found: list[HeardWord] = []
     at = 0
     while at < len(words):
-        length, times = _repetition(words[at:])
+        length, times = _repetition(texts[at:])
         stop = at + length * times
         repeated = words[at:stop]
         if times > 1:
@@ -54,14 +55,10 @@ def counted(words: Sequence[HeardWord], features: Features, *, has_context: bool
     return tuple(found)
 
 
-def _repetition(words: Sequence[HeardWord]) -> tuple[int, int]:
+def _repetition(texts: Sequence[str]) -> tuple[int, int]:
     """The length of the phrase that is repeated at the beginning, and how often it is said; 1 and 1 if none is."""
-    texts = [text.strip("-") for text in normalised_texts(words)]
-    for length in range(1, LONGEST_REPEATED_WORDS + 1):
-        times = 1
-        while texts[length * times : length * (times + 1)] == texts[:length]:
-            times += 1
-        if times >= REPEATED_WORDS:
+    for length in range(1, min(LONGEST_REPEATED_WORDS, len(texts) // REPEATED_WORDS) + 1):
+        if (times := times_in_a_row(texts, length)) >= REPEATED_WORDS:
             return length, times
     return 1, 1
 

@@ -15,14 +15,19 @@ def repetition(words: Sequence[HeardWord]) -> tuple[int, int]:
 
     If none is, all words once.
     """
-    texts = normalised_texts(words)
+    texts = normalised_texts(words)[::-1]
     for length in range(1, min(LONGEST_REPEATED_WORDS, len(texts) // 2) + 1):
-        phrase, times = texts[-length:], 1
-        while texts[-length * (times + 1) : -length * times] == phrase:
-            times += 1
-        if times > 1:
+        if (times := times_in_a_row(texts, length)) > 1:
             return length, times
     return len(texts), 1
+
+
+def times_in_a_row(texts: Sequence[str], length: int) -> int:
+    """How many times in a row the first `length` texts are said at the beginning."""
+    times = 1
+    while texts[length * times : length * (times + 1)] == texts[:length]:
+        times += 1
+    return times
 
 
 def goes_on_repeating(words: Sequence[HeardWord], settled: Sequence[HeardWord]) -> bool:

@@ -38,16 +38,16 @@ class Retry:
             self.is_due, self._doubted = True, answer
         return self.is_due
 
-    def follows_early_stop(
+    def before_rest(
         self, words: Sequence[HeardWord], voice: Voice, since_samples: int, end_samples: int
-    ) -> bool:
-        """Whether the decoder has stopped before the end of the voice, so that the rest must be decoded alone."""
+    ) -> tuple[HeardWord, ...]:
+        """The words, if the decoder has stopped so early that the voice after them must be decoded alone; else none."""
         said = with_end(words, voice)
         if not said or said[-1].end_samples <= since_samples:
-            return False
-        return voice.seconds(said[-1].end_samples, end_samples) >= self._settings.retry_after_s
+            return ()
+        return said if voice.seconds(said[-1].end_samples, end_samples) >= self._settings.retry_after_s else ()
 
-    def recounted(self, answer: Answer) -> Heard | None:
+    def resolved(self, answer: Answer) -> Heard | None:
         """What was doubted, with its repetitions as often as this answer says them; None if it is about other audio."""
         doubted, self._doubted = self._doubted, None
         if not doubted or doubted.end_samples != answer.end_samples or answer.done.kind is Kind.PARTIAL:
