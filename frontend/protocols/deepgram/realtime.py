@@ -170,17 +170,19 @@ class DeepgramRealtime(DeepgramLive[Listen]):
             return []
         said = alternative(segment.text, segment.words, segment.confidence, self._speakers)
         place = segment.start, segment.end, segment.channel
-        ends_speech = self._ends_speech(segment) and not from_finalize
+        has_stopped = self._take_stops(segment)
+        # Unless the client says how long a pause must be, each final ends speech.
+        ends_speech = (has_stopped or self._wanted.options.turn_detection is None) and not from_finalize
         result = self._results(said, *place, is_final=True, ends_speech=ends_speech, from_finalize=from_finalize)
         return [result, *self._heard(segment)]
 
-    def _ends_speech(self, segment: Segment) -> bool:
-        """Whether speech has stopped where a final ends, if the client says how long a pause must be for that."""
-        stops_s, is_stop = self._stops_s[segment.channel or 0], False
+    def _take_stops(self, segment: Segment) -> bool:
+        """Remove where speech has stopped up to the end of a final; whether it has."""
+        stops_s = self._stops_s[segment.channel or 0]
+        known = len(stops_s)
         while stops_s and stops_s[0] <= segment.end + STOP_S:
             stops_s.popleft()
-            is_stop = True
-        return is_stop or self._wanted.options.turn_detection is None
+        return len(stops_s) < known
 
     def _finalized(self, end_s: float) -> list[Action]:
         """The answer to `Finalize`: the last final before it, or an empty result."""
